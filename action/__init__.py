@@ -1,0 +1,1 @@
+"""The runner half: start · plan · build · verify · gate · publish · finish."""

@@ -1,0 +1,133 @@
+"""Evidence: what the reports really say, recounted from cases and lines. Headers are not believed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, computed_field
+
+from controlplane.noun import Noun
+
+Outcome = Literal["passed", "failed", "error", "skipped", "xfailed"]
+Kind = Literal["junit", "coverage", "playwright", "lighthouse", "sarif", "lint", "unknown"]
+
+
+class TestCase(Noun):
+    """One test as the report has it. `node_id` is pytest's `path::class::name` where known, else `classname::name`.
+
+    `group` tells runs apart: `base` (the base's tests), `change` (the change's own), empty for reports from outside.
+    """
+
+    __test__ = False  # not a pytest class
+
+    node_id: str
+    outcome: Outcome
+    duration_seconds: float | None = None
+    message: str = ""
+    file: str = ""
+    line: int | None = None
+    group: Literal["", "base", "change"] = ""
+
+
+class TestTotals(Noun):
+    """Counts of cases; `skipped` includes expected failures. total = passed + failed + errors + skipped."""
+
+    __test__ = False
+
+    total: int = 0
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def count(cls, cases: tuple[TestCase, ...]) -> TestTotals:
+        outcomes = [case.outcome for case in cases]
+        return cls(
+            total=len(outcomes),
+            passed=outcomes.count("passed"),
+            failed=outcomes.count("failed"),
+            errors=outcomes.count("error"),
+            skipped=outcomes.count("skipped") + outcomes.count("xfailed"),
+        )
+
+
+class CoverageTotals(Noun):
+    """Lines. `ratio` is None when nothing was there to cover: not measured, never 1."""
+
+    covered: int = Field(ge=0)
+    total: int = Field(ge=0)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def ratio(self) -> float | None:
+        return round(self.covered / self.total, 6) if self.total else None
+
+
+class FileCoverage(Noun):
+    """Line numbers of one source file, from 1; `missing` and `covered` are disjoint."""
+
+    path: str
+    covered: frozenset[int]
+    missing: frozenset[int]
+
+
+class EvidenceFile(Noun):
+    """One report file. What it could not tell is None, and `problems` says why.
+
+    A file that cannot be read is evidence of nothing: kind `unknown` or its kind, every figure None.
+    """
+
+    path: str
+    kind: Kind
+    tests: TestTotals | None = None
+    coverage: CoverageTotals | None = None
+    lighthouse: dict[str, float | None] | None = None
+    issues: int | None = None
+    problems: tuple[str, ...] = ()
+    tool: str = Field("", exclude=True, description="Which program wrote it, where the report says so: ruff, mypy …")
+    cases: tuple[TestCase, ...] = Field((), exclude=True)
+    lines: tuple[FileCoverage, ...] = Field((), exclude=True)
+    findings: tuple[str, ...] = Field((), exclude=True, description="path:line: text, at most 50.")
+
+
+class ToolRun(Noun):
+    """One program that verify started. `exit_code` is None when it was stopped or never ran; `reason` says why.
+
+    `purpose` is what the run was for; the gate holds its exit code against the report it left.
+    """
+
+    purpose: Literal["base-tests", "change-tests", "lint", "types", "collect", "environment", "custom"]
+    id: str = ""
+    command: tuple[str, ...] = ()
+    exit_code: int | None = None
+    timed_out: bool = False
+    duration_seconds: float = 0.0
+    report: str = ""
+    log: str = ""
+    reason: str = ""
+
+
+class IntegrityFinding(Noun):
+    """One thing that judges and was touched. Only `fails` ones fail the criterion; the others are notes.
+
+    `kind` is a stable class name: test-vanished, test-skipped, test-xfailed, test-failed, test-weakened,
+    config-relaxed, coverage-exclusion, protected-path, dependency-changed, report-mismatch, test-moved, config-added …
+    """
+
+    kind: str
+    fails: bool
+    file: str = ""
+    node_ids: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Evidence(Noun):
+    """Everything the gate may look at. `integrity` is None where no change was given to look at."""
+
+    files: tuple[EvidenceFile, ...] = ()
+    runs: tuple[ToolRun, ...] = ()
+    integrity: tuple[IntegrityFinding, ...] | None = None
+    isolation: str = ""
+    looked_in: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

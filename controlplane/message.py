@@ -1,0 +1,35 @@
+"""A mail, judged: either its sender is proven, or it is refused with a reason."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from controlplane.noun import Noun
+
+
+class SpecAttachment(Noun):
+    """A candidate specification found in a mail. `name` is the sender's and is only shown, never used as a path."""
+
+    name: str
+    format: Literal["yaml", "json", "markdown", "text"]
+    content: bytes
+
+
+class Message(Noun):
+    """`sender` is proven only when `accepted`; otherwise it is the claimed address, for the record.
+
+    `reason` is a stable kebab-case word: ok, dmarc-fail, no-authentication-results, several-from, not-aligned,
+    auto-reply, bounce, mailing-list, own-mail, unreadable, too-large …
+    `thread` is the RFC 5322 thread root: first of References, else In-Reply-To, else Message-ID.
+    """
+
+    sender: str
+    accepted: bool
+    reason: str
+    rfc_message_id: str = ""
+    thread: str = ""
+    subject: str = ""
+    references: str = ""
+    body_text: str = ""
+    specs: tuple[SpecAttachment, ...] = ()
+    problems: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The serverless half: one folder per function, a thin handler beside its pure sibling."""

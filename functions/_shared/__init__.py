@@ -1,0 +1,1 @@
+"""What several functions need; no function folder imports another."""
