@@ -1,0 +1,5 @@
+"""`python -m local` is `aicd`."""
+
+from local.cli import main
+
+main()

@@ -1,0 +1,98 @@
+"""The `aicd` command: the table of verbs, and how each way of ending becomes an exit code (design: the command).
+
+A verb's module is imported only when it is called, so that `aicd gate` does not pay for the embedded stack. Each
+module offers `app`, a Typer application with one or several commands.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from importlib import metadata
+
+from controlplane.errors import AicdError, BrokenPromise
+
+# verb → (module, sentence). The order is the order of the help text.
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "local.commands.demo",
+        "The main job on this machine: a mail goes in, a pull request and a report come out.",
+    ),
+    "up": ("local.commands.up", "Start the embedded stack and keep it running until stopped."),
+    "send": ("local.commands.send", "Send a mail through the running stack and wait for what comes of it."),
+    "deliver": ("local.commands.deliver", "Build, verify and judge a specification in a local repository."),
+    "verify": ("local.commands.verify", "Measure and judge a change in a local repository."),
+    "gate": ("local.commands.gate", "Judge reports against a Definition of Done."),
+    "evidence": ("local.commands.evidence", "Say what report files really contain."),
+    "spec": ("local.commands.spec", "Check a specification, or print its JSON Schema."),
+    "mail": ("local.commands.mail", "Check a mail as the front door would."),
+    "token": ("local.commands.token", "Mint or revoke a role token."),
+    "init": ("local.commands.init", "Add the workflow and the configuration to a repository."),
+    "doctor": ("local.commands.doctor", "Name each missing thing on this machine, and its fix."),
+}
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one verb and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: list[str]) -> int:
+    """Run one verb; the exit code is 0 yes, 1 no or invalid, 2 usage, 3 our bug, 4 try again."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        print(f"aicd {version()}")
+        return 0
+    verb, rest = argv[0], argv[1:]
+    if verb not in VERBS:
+        print(f"aicd: there is no verb '{verb}'.\n\n{usage()}", file=sys.stderr)
+        return 2
+    return _call(verb, rest)
+
+
+def usage() -> str:
+    """The first screen."""
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {sentence}" for verb, (_, sentence) in VERBS.items()]
+    return "\n".join(["usage: aicd VERB [OPTIONS]", "", *lines, "", "`aicd VERB --help` explains a verb."])
+
+
+def version() -> str:
+    """The installed version, or `unreleased` in a checkout that was never installed."""
+    try:
+        return metadata.version("aicd")
+    except metadata.PackageNotFoundError:
+        return "unreleased"
+
+
+def _call(verb: str, rest: list[str]) -> int:
+    import click
+    import typer
+
+    try:
+        command = typer.main.get_command(importlib.import_module(VERBS[verb][0]).app)
+        code = command.main(rest, prog_name=f"aicd {verb}", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except AicdError as error:
+        print(f"aicd {verb}: {error}", file=sys.stderr)
+        if isinstance(error, BrokenPromise):
+            traceback.print_exc()
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+    except Exception:  # noqa: BLE001 - the last line of defence: whatever comes here is our bug, and says so
+        traceback.print_exc()
+        print(f"aicd {verb}: this is a bug of ours; please report it with the lines above.", file=sys.stderr)
+        return 3

@@ -1,0 +1,1 @@
+"""The `aicd` verbs, one file each; `local/cli.py` is their table."""
