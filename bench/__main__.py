@@ -1,0 +1,23 @@
+"""`make bench`: every benchmark, or those named on the command line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+# One line each; the module offers `run() -> list[Measure]`.
+BENCHMARKS = {"stack": "bench.stack"}
+
+
+def main(names: list[str]) -> int:
+    unknown = set(names) - BENCHMARKS.keys()
+    if unknown:
+        print(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        for measure in importlib.import_module(BENCHMARKS[name]).run():
+            print(measure, flush=True)
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))

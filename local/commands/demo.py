@@ -1,0 +1,75 @@
+"""`aicd demo`: the main job, shown."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.states import Result
+from local.commands.output import print_json, say
+from local.stack.places import state_home
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def demo(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the end.")] = 300.0,
+) -> None:
+    """Send a mail with a specification, and get a verified pull request and a report mail back.
+
+    Needs no key, no account and no network once its environments are made. Everything is on this machine: the mailbox
+    and GitHub are doubles that check each request against the published schemas, the agent replays a recording.
+    """
+    from local.demo import run_demo
+
+    started = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(130))
+
+    def tell(line: str) -> None:
+        if not json:
+            say(f"{time.monotonic() - started:6.1f} s  {line}")
+
+    result = run_demo(
+        state_home(dict(os.environ)),
+        pg_bin=Path(os.environ["PG_BIN"]) if os.environ.get("PG_BIN") else None,
+        timeout_seconds=timeout,
+        say=tell,
+        on_event=lambda event: tell(f"{event.phase:<14} {event.message}"),
+    )
+    document = result.as_json()
+    if json:
+        print_json(document)
+    else:
+        _show(document, result.report_page, result.runner)
+    raise typer.Exit(0 if document["result"] == Result.PASSED else 1)
+
+
+def _show(document: dict[str, Any], page: Path, runner: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Verdict: {document['result']} after {document['iterations']} attempts", title_justify="left")
+    for column in ("criterion", "required", "actual", "status", "reason"):
+        table.add_column(column)
+    for row in document["verdict"]["criteria"]:
+        table.add_row(row["id"], str(row["required"]), str(row["actual"]), row["status"], row["reason"])
+    console = Console()
+    console.print(table)
+    for label, value in (
+        ("pull request", document["pull_request_url"]),
+        ("repository", f"{document['repository']}  (git clone -b {document['branch']} {document['repository']})"),
+        ("report mail", document["report_mail"]),
+        ("in a browser", page.as_uri()),
+        ("jobs run by", runner),
+        ("time", f"{document['duration_seconds']} s"),
+    ):
+        console.print(f"{label:>13}: {value}", soft_wrap=True, highlight=False)

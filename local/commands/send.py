@@ -1,0 +1,84 @@
+"""`aicd send FILE.eml`: any mail through the running stack, and what became of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.errors import UsageError
+from controlplane.states import MessageState, Result
+from local.commands.output import print_json, say
+from local.stack.identity import load_identity, state_file
+from local.stack.journey import Journey, follow, hand_in
+from local.stack.places import state_home
+
+app = typer.Typer(add_completion=False)
+REASONS = {MessageState.ACCEPTED: "accepted"}
+
+
+@app.command()
+def send(
+    file: Annotated[Path, typer.Argument(metavar="FILE.eml", help="An RFC 5322 message.")],
+    unauthenticated: Annotated[
+        bool, typer.Option("--unauthenticated", help="Gmail stamps it as failing authentication.")
+    ] = False,
+    stranger: Annotated[bool, typer.Option("--stranger", help="Its sender is not on the allow-list.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the end.")] = 600.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Send a mail through the running stack and wait for what comes of it.
+
+    The sender is put on the stack's allow-list, and the repository that the specification names is made if it does
+    not exist. Exit code: 0 accepted and every run passed, 1 otherwise, 4 the stack did not finish in time.
+    """
+    from local.stack.correspondent import prepare_correspondent
+
+    if not file.is_file():
+        raise UsageError(f"There is no file {file}.", fix="Name an existing .eml file.")
+    home = state_home(dict(os.environ))
+    identity = load_identity(state_file(home))
+    raw = file.read_bytes()
+    repositories = prepare_correspondent(identity, raw, stranger=stranger)
+    handed = hand_in(identity, raw, authenticated=not unauthenticated)
+    journey = follow(
+        identity,
+        handed,
+        timeout_seconds=timeout,
+        replies_folder=home / "replies" / handed["gmail_id"],
+        on_event=lambda event: None if json else say(f"{event.phase:<14} {event.message}"),
+    )
+    outcome = as_json(journey, repositories)
+    if json:
+        print_json(outcome)
+    else:
+        _tell(outcome)
+    passed = outcome["accepted"] and all(run["result"] == Result.PASSED for run in outcome["runs"])
+    raise typer.Exit(0 if passed else 1)
+
+
+def as_json(journey: Journey, repositories: dict[str, Path]) -> dict[str, Any]:
+    """The contract's shape. `accepted` only when this very mail made a spec that is to be built."""
+    seen = journey.observation
+    specs = seen.specs
+    known = [str(repositories[spec.repo]) for spec in specs if spec.repo in repositories]
+    return {
+        "accepted": seen.state == MessageState.ACCEPTED and seen.first_seen,
+        "reason": seen.reason,
+        "spec_id": specs[0].spec_id if specs else None,
+        "runs": journey.runs_as_json(),
+        "repository": known[0] if known else next((str(path) for path in repositories.values()), None),
+        "replies": [str(path) for path in journey.replies],
+    }
+
+
+def _tell(outcome: dict[str, Any]) -> None:
+    print(f"{'accepted' if outcome['accepted'] else 'not accepted'}: {outcome['reason']}")
+    for run in outcome["runs"]:
+        print(f"  {run['sprint']}: {run['result']}  {run['pull_request_url'] or ''}  {run['branch'] or ''}")
+    if outcome["repository"]:
+        print(f"repository: {outcome['repository']}")
+    for reply in outcome["replies"]:
+        print(f"reply: {reply}")

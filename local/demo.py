@@ -1,0 +1,164 @@
+"""The demo: the main job on one machine, with a mail, a repository and a recorded agent of ours.
+
+Everything but the mailbox, GitHub and the agent's thinking is the product itself; the output says what is not.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controlplane.errors import BrokenPromise
+from local.stack.correspondent import prepare_project
+from local.stack.double_setup import repository_path
+from local.stack.journey import Journey, follow, hand_in
+from local.stack.observation import SeenEvent, SeenRun
+from local.stack.places import REPOSITORY_ROOT, make_private
+from local.stack.supervisor import Stack, StackOptions
+
+MATERIAL = REPOSITORY_ROOT / "examples" / "demo"
+REPOSITORY = "customer/fairsplit"
+SENDER = "ada@customer.example"
+KEPT_DEMOS = 5
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo leaves on disk, below `folder`."""
+
+    journey: Journey
+    run: SeenRun
+    folder: Path
+    repository: Path
+    report_mail: Path
+    report_page: Path
+    runner: str
+    duration_seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's shape for `aicd demo --json`."""
+        summary = self.run.summary or {}
+        return {
+            "result": self.run.result.value if self.run.result else None,
+            "spec_id": self.journey.observation.specs[0].spec_id,
+            "run_id": self.run.run_id,
+            "pull_request_url": self.run.pull_request_url,
+            "repository": str(self.repository),
+            "branch": self.run.branch,
+            "commit": self.run.commit,
+            "report_mail": str(self.report_mail),
+            "verdict": summary.get("verdict"),
+            "iterations": summary.get("iterations"),
+            "duration_seconds": round(self.duration_seconds, 2),
+        }
+
+
+def run_demo(
+    home: Path,
+    *,
+    pg_bin: Path | None = None,
+    timeout_seconds: float = 300.0,
+    say: Callable[[str], None],
+    on_event: Callable[[SeenEvent], None],
+) -> DemoResult:
+    """Start a stack of its own, send the mail, follow it to its end, keep the results, stop the stack."""
+    started = time.monotonic()
+    name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    results = make_private(make_private(home, traversable=True) / "demos" / name)
+    _forget_old_demos(results.parent)
+    options = StackOptions(data=home / name, ephemeral=True, fixed_ports=False, pg_bin=pg_bin)
+    say("starting the embedded stack: Postgres, Supabase gateway, five functions, doubles of Gmail and GitHub")
+    with Stack(options) as stack:
+        identity = stack.identity
+        say(f"the stack is up after {time.monotonic() - started:.1f} s; jobs are run by {identity.runner}")
+        agent = _install_agent(options.data)
+        prepare_demo_project(stack, agent)
+        say(f"{SENDER} sends a mail with a specification for {REPOSITORY}")
+        say("the agent is a recording of two attempts, replayed; the first one misses its Definition of Done")
+        handed = hand_in(identity, (MATERIAL / "mail.eml").read_bytes(), authenticated=True)
+        journey = follow(
+            identity,
+            handed,
+            timeout_seconds=timeout_seconds,
+            replies_folder=results / "mails",
+            on_event=on_event,
+            check=stack.check,
+        )
+        if problems := stack.problems():
+            raise BrokenPromise("A double saw what a published schema does not allow: " + "; ".join(problems[:5]))
+        repository = results / "repository.git"
+        shutil.copytree(repository_path(identity, REPOSITORY), repository)
+        runner = identity.runner
+    run = _only_run(journey)
+    report_mail = _report_mail(journey)
+    return DemoResult(
+        journey=journey,
+        run=run,
+        folder=results,
+        repository=repository,
+        report_mail=report_mail,
+        report_page=_save_page(report_mail),
+        runner=runner,
+        duration_seconds=time.monotonic() - started,
+    )
+
+
+def prepare_demo_project(stack: Stack, agent: Path) -> None:
+    """The customer's repository with its first package, and the sender on the allow-list."""
+    from local.administration import Administration
+
+    source = MATERIAL / "repository"
+    files = {
+        str(path.relative_to(source)): path.read_text()
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    variables = {"AICD_AGENT": "command", "AICD_AGENT_COMMAND": str(agent)}
+    prepare_project(stack.identity, REPOSITORY, files=files, variables=variables)
+    with Administration(stack.identity.db_url) as operator:
+        operator.allow_sender(SENDER, REPOSITORY, {})
+
+
+def _install_agent(data: Path) -> Path:
+    """Copy the recording to where the agent's own user can read it."""
+    target = data / "agent"
+    shutil.copytree(MATERIAL / "recording", target / "recording", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(MATERIAL / "replay.sh", target / "replay.sh")
+    subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
+    return target / "replay.sh"
+
+
+def _only_run(journey: Journey) -> SeenRun:
+    runs = [run for spec in journey.observation.specs for sprint in spec.sprints for run in sprint.runs]
+    if len(runs) != 1:
+        reason = f"{journey.observation.state}: {journey.observation.reason}"
+        raise BrokenPromise(f"The demo's mail should make one run; it made {len(runs)} ({reason}).")
+    return runs[0]
+
+
+def _report_mail(journey: Journey) -> Path:
+    if not journey.replies:
+        raise BrokenPromise("No report mail came back.")
+    return journey.replies[-1]
+
+
+def _save_page(report_mail: Path) -> Path:
+    """The mail's HTML part beside it, for a browser."""
+    message = email.message_from_bytes(report_mail.read_bytes(), policy=email.policy.default)
+    body = message.get_body(("html", "plain"))
+    page = report_mail.with_suffix(".html")
+    page.write_text(body.get_content() if body else "")
+    return page
+
+
+def _forget_old_demos(folder: Path) -> None:
+    for old in sorted(folder.iterdir())[:-KEPT_DEMOS]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,78 @@
+"""What an operator would set up once at Google and GitHub, done at the doubles over their control endpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local.stack.identity import MAILBOX, StackIdentity
+from local.stack.places import REPOSITORY_ROOT
+
+WORKFLOW_PATH = ".github/workflows/aicd.yml"
+WORKFLOW_SOURCE = REPOSITORY_ROOT / "examples" / "workflows" / "aicd.yml"
+TIMEOUT_SECONDS = 60.0
+
+
+def prepare_mailbox(identity: StackIdentity) -> dict[str, str]:
+    """The mailbox at both sides; → the OAuth grant on it: `{client_id, client_secret, refresh_token, token_uri}`."""
+    from local.administration import Administration
+
+    with Administration(identity.db_url) as operator:
+        operator.create_mailbox(MAILBOX)
+    google = identity.url("google")
+    grant: dict[str, str] = _checked(
+        httpx.post(f"{google}/_double/accounts", json={"email": MAILBOX}, timeout=TIMEOUT_SECONDS)
+    ).json()
+    return grant
+
+
+def prepare_repository(
+    identity: StackIdentity,
+    repo: str,
+    *,
+    files: dict[str, str] | None = None,
+    secrets: dict[str, str] | None = None,
+    variables: dict[str, str] | None = None,
+) -> None:
+    """Make the repository with our workflow, if absent, and give its Actions what they need."""
+    owner, name = repo.split("/")
+    content = {"README.md": f"# {name}\n", **(files or {}), WORKFLOW_PATH: WORKFLOW_SOURCE.read_text()}
+    with _client(identity) as github:
+        _checked(
+            github.post(
+                "/_double/tokens",
+                json={"token": identity.github_token, "permissions": "write", "repositories": "all"},
+            )
+        )
+        body = {"owner": owner, "name": name, "files": content, "default_branch": "main", "private": True}
+        _checked(github.post("/_double/repos", json=body))
+        everything = {"GITHUB_TOKEN": identity.github_token, **(secrets or {})}
+        for key, value in everything.items():
+            _checked(github.put(f"/_double/repos/{repo}/secrets/{key}", json={"value": value}))
+        for key, value in (variables or {}).items():
+            _checked(github.put(f"/_double/repos/{repo}/variables/{key}", json={"value": value}))
+
+
+def repository_path(identity: StackIdentity, repo: str) -> Path:
+    """The bare git repository behind a repository of the double."""
+    return Path(identity.data) / "github" / "repos" / f"{repo}.git"
+
+
+def read_problems(identity: StackIdentity) -> list[str]:
+    """Every mismatch with a published schema that a double has seen, in words."""
+    found: list[str] = []
+    for part in ("google", "github"):
+        answer = _checked(httpx.get(f"{identity.url(part)}/_double/problems", timeout=TIMEOUT_SECONDS)).json()
+        found += [f"{part}: {problem['operation']}: {'; '.join(problem['details'])}" for problem in answer]
+    return found
+
+
+def _client(identity: StackIdentity) -> httpx.Client:
+    return httpx.Client(base_url=identity.url("github"), timeout=TIMEOUT_SECONDS)
+
+
+def _checked(answer: httpx.Response) -> Any:
+    answer.raise_for_status()
+    return answer

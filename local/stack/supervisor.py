@@ -1,0 +1,260 @@
+"""Starts every part of the embedded stack, and ends all of it again.
+
+The order is the shortest one: the database while the doubles start, then gateway and functions together. Whatever
+happens to this process, the warden leaves nothing of the stack behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from controlplane.errors import OutsideError
+from local.stack.double_setup import prepare_mailbox, read_problems
+from local.stack.identity import (
+    PUSH_ACCOUNT,
+    SCHEDULER_ACCOUNT,
+    StackIdentity,
+    make_secret,
+    save_identity,
+)
+from local.stack.places import REPOSITORY_ROOT, make_private
+from local.stack.ports import choose_ports
+from local.stack.processes import Child, start_child
+from local.stack.runner import Runner, choose_mode
+from local.stack.warden import MARKER, Warden
+from local.stack.webhook import Relay
+
+STOP_SECONDS = 8.0
+TOKEN_SECONDS = 30 * 24 * 3600
+FUNCTIONS = {"gmail-push": "gmail_push", "dispatch": "dispatch", "notify": "notify", "tick": "tick", "health": "health"}
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """`ephemeral` deletes the data at the end; `fixed_ports` tries the Supabase CLI's numbers first."""
+
+    data: Path
+    ephemeral: bool = False
+    fixed_ports: bool = True
+    state_file: Path | None = None
+    pg_bin: Path | None = None
+
+
+class Stack:
+    """A running stack. Use it as a context manager, from the main thread (the database dies with that thread)."""
+
+    def __init__(self, options: StackOptions) -> None:
+        self._options = options
+        self._id = f"stack-{uuid.uuid4()}"
+        self._children: list[Child] = []
+        self._closing = contextlib.ExitStack()
+        self.identity: StackIdentity
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Raise OutsideError when a part died, naming it and the end of its log."""
+        for child in self._children:
+            if not child.is_running():
+                raise OutsideError(f"The stack's part '{child.name}' ended: {child.tail()}", fix=f"See {child.log}.")
+
+    def problems(self) -> list[str]:
+        """What the doubles saw that the published schemas do not allow. Never empty silently: see `aicd demo`."""
+        return read_problems(self.identity)
+
+    def stop(self) -> None:
+        """End every part within STOP_SECONDS; twice is fine."""
+        deadline = time.monotonic() + STOP_SECONDS
+        children, self._children = self._children, []
+        for child in children:
+            child.ask_to_stop()
+        for child in children:
+            child.stop(deadline)
+        self._closing.close()
+
+    def _start(self) -> None:
+        options = self._options
+        data = make_private(options.data, traversable=True)
+        logs = make_private(data / "logs")
+        os.environ[MARKER] = self._id  # every child inherits it; the warden finds them by it
+        warden = Warden(self._id, (data,) if options.ephemeral else ())
+        self._closing.callback(warden.dismiss)
+        ports = choose_ports(fixed=options.fixed_ports)
+        secrets = self._secrets(data)
+        self._start_part(
+            "google",
+            ["-m", "local.doubles.google"],
+            logs,
+            ports,
+            {
+                "AICD_GOOGLE_DOUBLE_PORT": str(ports["google"]),
+                "AICD_GOOGLE_DOUBLE_STATE": str(make_private(data / "google")),
+                "AICD_GOOGLE_PUSH_ENDPOINT": f"http://127.0.0.1:{ports['gmail-push']}/",
+                "AICD_GOOGLE_PUSH_AUDIENCE": f"http://127.0.0.1:{ports['gmail-push']}/",
+                "AICD_GOOGLE_PUSH_SERVICE_ACCOUNT": PUSH_ACCOUNT,
+            },
+        )
+        self._start_part(
+            "github",
+            ["-m", "local.doubles.github"],
+            logs,
+            ports,
+            {
+                "AICD_GITHUB_DOUBLE_PORT": str(ports["github"]),
+                "AICD_GITHUB_DOUBLE_STATE": str(make_private(data / "github")),
+            },
+        )
+        authenticator_dsn, db_url = self._start_database(data, ports)
+        self.identity = self._identify(ports, data, db_url, secrets)
+        self._start_part("api", ["-m", "local.gateway"], logs, ports, self._gateway_environment(authenticator_dsn))
+        self._wait("google", "github")
+        self._start_functions(logs, ports, prepare_mailbox(self.identity))
+        self._wait(*ports.keys() - {"db"})
+        relay = Relay(self.identity, db_url)
+        relay.post("tick", {"id": None, "kind": "tick"})  # the first tick watches the mailbox
+        relay.start()
+        self._closing.callback(relay.stop)
+        runner = Runner(self.identity, choose_mode(), make_private(data / "runner", traversable=True))
+        runner.start()
+        self._closing.callback(runner.stop)
+        if options.state_file is not None:
+            save_identity(self.identity, options.state_file)
+            self._closing.callback(options.state_file.unlink, missing_ok=True)
+
+    def _secrets(self, data: Path) -> dict[str, str]:
+        """Keys that must survive a restart of the stack on the same data."""
+
+        from local.gateway.keys import generate_signing_jwk
+
+        kept = data / "secrets.json"
+        if kept.exists():
+            loaded: dict[str, str] = json.loads(kept.read_text())
+            return loaded
+        secrets = {
+            "signing_jwk": json.dumps(generate_signing_jwk()),
+            "publishable_key": make_secret("sb_publishable_"),
+            "secret_key": make_secret("sb_secret_"),
+            "github_token": make_secret("ghs_"),
+            "outbox_secret": make_secret(),
+        }
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(secrets))
+        return secrets
+
+    def _start_database(self, data: Path, ports: dict[str, int]) -> tuple[str, str]:
+        from local.postgres.bootstrap import bootstrap
+        from local.postgres.database import start_database
+
+        database = start_database(
+            data / "postgres", ephemeral=self._options.ephemeral, pg_bin=self._options.pg_bin, port=ports["db"]
+        )
+        self._closing.callback(database.stop)
+        bootstrap(database, REPOSITORY_ROOT / "supabase" / "migrations")
+        return database.authenticator_dsn, database.owner_url
+
+    def _identify(self, ports: dict[str, int], data: Path, db_url: str, secrets: dict[str, str]) -> StackIdentity:
+
+        from local.gateway.keys import mint_jwt
+
+        jwk = json.loads(secrets["signing_jwk"])
+        return StackIdentity(
+            id=self._id,
+            pid=os.getpid(),
+            ports=ports,
+            data=str(data),
+            db_url=db_url,
+            signing_jwk=jwk,
+            publishable_key=secrets["publishable_key"],
+            secret_key=secrets["secret_key"],
+            anon_jwt=mint_jwt(jwk, {"role": "anon"}, TOKEN_SECONDS),
+            service_jwt=mint_jwt(jwk, {"role": "service_role"}, TOKEN_SECONDS),
+            github_token=secrets["github_token"],
+            outbox_secret=secrets["outbox_secret"],
+            runner=choose_mode(),
+        )
+
+    def _gateway_environment(self, authenticator_dsn: str) -> dict[str, str]:
+
+        identity = self.identity
+        return {
+            "AICD_GATEWAY_PORT": str(identity.ports["api"]),
+            "AICD_GATEWAY_DSN": authenticator_dsn,
+            "AICD_GATEWAY_STORAGE_DIR": str(make_private(Path(identity.data) / "storage")),
+            "AICD_GATEWAY_PUBLISHABLE_KEY": identity.publishable_key,
+            "AICD_GATEWAY_SECRET_KEY": identity.secret_key,
+            "AICD_GATEWAY_SIGNING_JWK": json.dumps(identity.signing_jwk),
+            "AICD_GATEWAY_PUBLIC_URL": identity.url("api"),
+        }
+
+    def _start_functions(self, logs: Path, ports: dict[str, int], grant: dict[str, str]) -> None:
+        from controlplane.tokens import mint_token
+
+        identity = self.identity
+        google = identity.url("google")
+        token = mint_token(identity.signing_jwk, "aicd_functions", TOKEN_SECONDS)
+        shared = {
+            "SUPABASE_URL": identity.url("api"),
+            "SUPABASE_PUBLISHABLE_KEY": identity.publishable_key,
+            "AICD_FUNCTIONS_TOKEN": token.token,
+            "AICD_OUTBOX_SECRET": identity.outbox_secret,
+            "AICD_SCHEDULER_SERVICE_ACCOUNT": SCHEDULER_ACCOUNT,
+            "AICD_PUSH_AUDIENCE": identity.url("gmail-push") + "/",
+            "AICD_PUSH_SERVICE_ACCOUNT": PUSH_ACCOUNT,
+            "AICD_GITHUB_TOKEN": identity.github_token,
+            "GITHUB_API_URL": identity.url("github"),
+            "GMAIL_API_ENDPOINT": google + "/",
+            "GMAIL_CLIENT_ID": grant["client_id"],
+            "GMAIL_CLIENT_SECRET": grant["client_secret"],
+            "GMAIL_REFRESH_TOKEN": grant["refresh_token"],
+            "GMAIL_TOPIC": "projects/aicd-local/topics/gmail",
+            "GOOGLE_TOKEN_URI": grant["token_uri"],
+            "GOOGLE_CERTS_URL": f"{google}/oauth2/v1/certs",
+            "THREADS": "8",
+        }
+        for name, folder in FUNCTIONS.items():
+            source = REPOSITORY_ROOT / "functions" / folder / "main.py"
+            command = ["-m", "functions_framework", "--source", str(source), "--target", "main", "--host", "127.0.0.1"]
+            command += ["--port", str(ports[name])]
+            self._start_part(name, command, logs, ports, {**shared, "AICD_SCHEDULER_AUDIENCE": identity.url(name)})
+
+    def _start_part(
+        self, name: str, arguments: list[str], logs: Path, ports: dict[str, int], own: dict[str, str]
+    ) -> None:
+        environ = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": os.environ.get("HOME", "/"),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(REPOSITORY_ROOT),
+            "PYTHONUNBUFFERED": "1",
+            MARKER: self._id,
+            **own,
+        }
+        child = start_child(
+            name, [sys.executable, *arguments], environ=environ, log_folder=logs, port=ports[name], cwd=logs
+        )
+        self._children.append(child)
+
+    def _wait(self, *names: str) -> None:
+        for child in self._children:
+            if child.name in names:
+                child.wait_until_listening()
