@@ -89,6 +89,10 @@ class EvidenceFile(Noun):
     cases: tuple[TestCase, ...] = Field((), exclude=True)
     lines: tuple[FileCoverage, ...] = Field((), exclude=True)
     findings: tuple[str, ...] = Field((), exclude=True, description="path:line: text, at most 50.")
+    severities: dict[str, int] = Field(default_factory=dict, exclude=True, description="SARIF findings by severity.")
+    could_be: tuple[Kind, ...] = Field(
+        (), exclude=True, description="Set on a file that could not be read: the kinds it may have been."
+    )
 
 
 class ToolRun(Noun):

@@ -1,0 +1,48 @@
+"""Counting lines of source files, each line once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from controlplane.evidence import CoverageTotals, FileCoverage
+
+_PATH_LENGTH = 1000
+
+
+def source_path(written: str) -> str:
+    """One spelling for a file, whatever system wrote it."""
+    path = written.replace("\\", "/")[:_PATH_LENGTH]
+    while path.startswith("./"):
+        path = path[2:]
+    return path
+
+
+class LineCounter:
+    """Lines by file. A line that was hit once is covered, however often it was missed elsewhere."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, dict[int, bool]] = {}
+
+    def add_file(self, path: str) -> None:
+        """A file without a line to cover is still a file that was looked at."""
+        self._lines.setdefault(path, {})
+
+    def add(self, path: str, number: int, *, hit: bool) -> None:
+        lines = self._lines.setdefault(path, {})
+        lines[number] = hit or lines.get(number, False)
+
+    def totals(self) -> CoverageTotals:
+        covered = sum(sum(lines.values()) for lines in self._lines.values())
+        return CoverageTotals(covered=covered, total=sum(map(len, self._lines.values())))
+
+    def files(self) -> tuple[FileCoverage, ...]:
+        return tuple(_file(path, lines) for path, lines in sorted(self._lines.items()))
+
+
+def _file(path: str, lines: dict[int, bool]) -> FileCoverage:
+    return FileCoverage(path=path, covered=_numbers(lines, hit=True), missing=_numbers(lines, hit=False))
+
+
+def _numbers(lines: dict[int, bool], *, hit: bool) -> frozenset[int]:
+    chosen: Iterable[int] = (number for number, was_hit in lines.items() if was_hit is hit)
+    return frozenset(chosen)
