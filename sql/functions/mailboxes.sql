@@ -1,0 +1,82 @@
+-- Mailboxes: what gmail-push and tick know and learn about them.
+-- SECURITY DEFINER throughout: verbs are the only door to tables that no role may write. Each checks its caller first.
+
+-- null when the address is not one of ours. `senders` is null where the allow-list is too long to hand over.
+create function public.open_mailbox_v1(p_email text) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    opened public.mailboxes;
+    patterns jsonb;
+begin
+    perform private.require_role('aicd_functions');
+    update public.mailboxes set last_push_at = now() where email = lower(p_email) returning * into opened;
+    if opened.id is null then
+        return null;
+    end if;
+    select case when count(*) <= 500 then coalesce(jsonb_agg(pattern order by pattern), '[]') end into patterns
+    from (select distinct pattern from public.senders limit 501) as listed;
+    return jsonb_build_object('mailbox_id', opened.id, 'email', opened.email, 'history_id', opened.history_id::text,
+        'watch_expires_at', opened.watch_expires_at, 'senders', patterns);
+end
+$$;
+revoke all on function public.open_mailbox_v1(text) from public, anon, authenticated, service_role;
+grant execute on function public.open_mailbox_v1(text) to aicd_functions;
+
+create function public.list_mailboxes_v1() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('mailbox_id', id, 'email', email, 'history_id', history_id::text,
+            'watch_expires_at', watch_expires_at, 'last_push_at', last_push_at) order by email), '[]')
+        from public.mailboxes);
+end
+$$;
+revoke all on function public.list_mailboxes_v1() from public, anon, authenticated, service_role;
+grant execute on function public.list_mailboxes_v1() to aicd_functions;
+
+-- The cursor as it is now, which may be further than asked for.
+create function public.advance_mailbox_v1(p_mailbox_id uuid, p_history_id text) returns text
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    return private.move_cursor(p_mailbox_id, p_history_id);
+end
+$$;
+revoke all on function public.advance_mailbox_v1(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.advance_mailbox_v1(uuid, text) to aicd_functions;
+
+-- A watch was renewed. Its history id is where the mailbox stands now, so it may only begin a cursor: moving one
+-- there would skip the mail in between.
+create function public.renew_mailbox_v1(p_mailbox_id uuid, p_history_id text, p_watch_expires_at timestamptz)
+returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    had_cursor boolean;
+begin
+    perform private.require_role('aicd_functions');
+    select history_id is not null into had_cursor from public.mailboxes where id = p_mailbox_id for update;
+    perform private.move_cursor(p_mailbox_id, case when not coalesce(had_cursor, false) then p_history_id end);
+    update public.mailboxes
+    set watch_expires_at = p_watch_expires_at, last_error = null, last_error_fix = null, last_error_at = null
+    where id = p_mailbox_id;
+end
+$$;
+revoke all on function public.renew_mailbox_v1(uuid, text, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function public.renew_mailbox_v1(uuid, text, timestamptz) to aicd_functions;
+
+create function public.fail_mailbox_v1(p_mailbox_id uuid, p_error text, p_fix text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    update public.mailboxes
+    set last_error = left(p_error, 2000), last_error_fix = left(p_fix, 2000), last_error_at = now()
+    where id = p_mailbox_id;
+    if not found then
+        perform private.refuse(404, 'mailbox-not-found', 'There is no such mailbox.',
+            'Add it: the operator''s create_mailbox_v1.');
+    end if;
+end
+$$;
+revoke all on function public.fail_mailbox_v1(uuid, text, text) from public, anon, authenticated, service_role;
+grant execute on function public.fail_mailbox_v1(uuid, text, text) to aicd_functions;

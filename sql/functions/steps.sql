@@ -1,0 +1,103 @@
+-- Steps that several verbs share. Not granted to anybody: the verbs run with the owner's rights.
+
+-- Writes down work for the other half; the same key twice is one piece of work. True when it is new.
+create function private.enqueue(p_kind text, p_key text, p_payload jsonb, p_correlation_id text) returns boolean
+language plpgsql set search_path = '' as $$
+begin
+    insert into public.outbox (kind, payload, idempotency_key, correlation_id)
+    values (p_kind, p_payload, p_key, coalesce(p_correlation_id, ''))
+    on conflict (idempotency_key) do nothing;
+    return found;
+end
+$$;
+
+create function private.audit(p_action text, p_table text, p_subject text, p_project_id uuid, p_details jsonb)
+returns void
+language sql set search_path = '' as $$
+    insert into public.audit_log (actor, action, subject_table, subject_id, project_id, details)
+    values (
+        coalesce((private.claims() ->> 'role') || ':' || coalesce(private.claims() ->> 'jti', private.claims() ->> 'sub', ''),
+            session_user),
+        p_action, p_table, p_subject, p_project_id, coalesce(p_details, '{}'))
+$$;
+
+create function private.record_event(p_spec_id uuid, p_run_id uuid, p_phase text, p_message text, p_metadata jsonb)
+returns uuid
+language sql set search_path = '' as $$
+    insert into public.status_events (spec_id, run_id, phase, message, metadata)
+    values (p_spec_id, p_run_id, p_phase, left(coalesce(p_message, ''), 10000), coalesce(p_metadata, '{}'))
+    returning id
+$$;
+
+-- The open run of a sprint that is ready to be built, made if need be, with the work order to dispatch it.
+create function private.open_run(p_sprint_id uuid) returns uuid
+language plpgsql set search_path = '' as $$
+declare
+    made public.runs;
+    next_attempt integer;
+begin
+    -- The sprint's lock: two callers must not both find that there is no open run.
+    perform from public.sprints where id = p_sprint_id for update;
+    select * into made from public.runs where sprint_id = p_sprint_id and result is null;
+    if made.id is null then
+        select coalesce(max(attempt), 0) + 1 into next_attempt from public.runs where sprint_id = p_sprint_id;
+        insert into public.runs (id, sprint_id, attempt, correlation_id)
+        select private.derived_id('run:' || p_sprint_id || ':' || next_attempt), sprints.id, next_attempt,
+            specs.correlation_id
+        from public.sprints join public.specs on specs.id = sprints.spec_id
+        where sprints.id = p_sprint_id
+        returning * into made;
+    end if;
+    perform private.enqueue('dispatch', 'dispatch:' || made.id,
+        jsonb_build_object('run_id', made.id, 'spec_id', made.spec_id, 'sprint_id', made.sprint_id),
+        made.correlation_id);
+    return made.id;
+end
+$$;
+
+-- Ends a locked, open run that nobody will finish: run and sprint FAILED, an event, a report to the requester.
+create function private.fail_run(p_run public.runs, p_code text, p_reason text) returns void
+language plpgsql set search_path = '' as $$
+begin
+    update public.runs
+    set result = 'FAILED', finished_at = now(),
+        summary_json = jsonb_build_object('status', 'FAILED', 'error',
+            jsonb_build_object('code', p_code, 'message', left(p_reason, 10000)))
+    where id = p_run.id;
+    update public.sprints set state = 'FAILED'
+    where id = p_run.sprint_id and private.sprint_may_move(state, 'FAILED');
+    perform private.record_event(p_run.spec_id, p_run.id, 'FAILED', p_reason, jsonb_build_object('code', p_code));
+    perform private.enqueue('notify', 'report:' || p_run.id,
+        jsonb_build_object('template', 'report', 'spec_id', p_run.spec_id, 'run_id', p_run.id), p_run.correlation_id);
+    perform private.audit('abandon_run', 'runs', p_run.id::text, p_run.project_id,
+        jsonb_build_object('code', p_code, 'reason', p_reason));
+end
+$$;
+
+-- The cursor never moves back: pushes arrive in any order.
+create function private.move_cursor(p_mailbox_id uuid, p_history_id text) returns text
+language plpgsql set search_path = '' as $$
+declare
+    cursor_now numeric;
+begin
+    if p_history_id is not null and p_history_id !~ '^[0-9]{1,20}$' then
+        perform private.refuse(400, 'bad-history-id', 'A history id is a number of at most 20 digits.',
+            'Hand over what Gmail gave, as text.');
+    end if;
+    update public.mailboxes set history_id = greatest(history_id, p_history_id::numeric)
+    where id = p_mailbox_id
+    returning history_id into cursor_now;
+    if not found then
+        perform private.refuse(404, 'mailbox-not-found', 'There is no such mailbox.',
+            'Add it: the operator''s create_mailbox_v1.');
+    end if;
+    return cursor_now::text;
+end
+$$;
+
+-- The rows of the allow-list that let this address in: its own, or its domain's.
+create function private.senders_of(p_sender text) returns setof public.senders
+language sql stable set search_path = '' as $$
+    select * from public.senders
+    where pattern in (lower(p_sender), '*@' || lower(substring(p_sender from '@([^@]+)$')))
+$$;
