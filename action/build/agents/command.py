@@ -1,0 +1,149 @@
+"""Any program as an agent: `agent: command`, `agent-command: …`.
+
+The program runs by `sh -c` in the repository's folder, in the same sandbox that tests run in: its own user where we
+can switch, an environment made from nothing, a clock, a bounded output, and no process of it alive afterwards. It is
+told:
+
+| variable | holds |
+|---|---|
+| `AICD_TASK_FILE` | a Markdown file: goals, stories with the ids of their acceptance lines, Definition of Done |
+| `AICD_FEEDBACK_FILE` | from the second attempt on: what failed, word for word; not set before |
+| `AICD_ITERATION` | 1, 2, 3 … |
+
+What it leaves in the folder is its work. It may write a JSON object to `$AICD_USAGE_FILE`
+(`{"cost_usd", "input_tokens", "output_tokens", "model"}`), which is recorded as what the program itself claims.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from action.build.agents.seam import Attempt, Task
+from action.verify.account import is_reachable
+from action.verify.options import default_cache_dir
+from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
+from controlplane.errors import UsageError
+
+LAUNCHER = Path(__file__).resolve().parents[2] / "verify" / "inside" / "launch.py"
+MAX_USAGE_BYTES = 64 * 1024
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
+# RUNNER_TRACKING_ID lets GitHub's runner end what survives even us.
+KEPT_VARIABLES = ("TZ", "RUNNER_TRACKING_ID", "SSL_CERT_FILE", "SSL_CERT_DIR", *PROXIES)
+
+
+class CommandAgent:
+    name = "command"
+    repeats = True
+
+    def __init__(self, command: str) -> None:
+        if not command.strip():
+            raise UsageError("`agent: command` needs `agent-command`.", "Write the command line to run.", "no-command")
+        self._command = command
+
+    def work(self, task: Task) -> Attempt:
+        tools, isolation = self._tools(task)
+        folder = task.scratch / f"attempt-{task.iteration}"
+        shutil.rmtree(folder, ignore_errors=True)
+        with open_cell(folder, tools) as cell:
+            variables = _hand_over(task, cell)
+            _give_away(cell, task.repository)
+            outcome = cell.run(
+                ["/bin/sh", "-c", self._command],
+                timeout_seconds=task.timeout_seconds,
+                cwd=task.repository,
+                environment=variables,
+            )
+        task.log.write_bytes(outcome.output + outcome.errors)
+        return _attempt(outcome, isolation, _usage(Path(variables["AICD_USAGE_FILE"])))
+
+    def _tools(self, task: Task) -> tuple[Tools, str]:
+        """What the sandbox needs, and what the report says of it. Another user must be able to come to everything."""
+        task.scratch.mkdir(parents=True, exist_ok=True)
+        launcher = task.scratch / "launch.py"
+        shutil.copyfile(LAUNCHER, launcher)
+        launcher.chmod(0o644)
+        python = Path(sys.executable).resolve()
+        needed = [python, launcher, task.repository, *_paths_in(self._command)]
+        closed = [path.name for path in needed if not is_reachable(path)]
+        tools = Tools(
+            python=python,
+            launcher=launcher,
+            path=os.environ.get("PATH", os.defpath),
+            lock_folder=default_cache_dir() / "accounts",
+            reachable=not closed,
+        )
+        why = f" (another user cannot come to {', '.join(closed)})" if closed and os.geteuid() == 0 else ""
+        return tools, describe_isolation(not closed) + why
+
+
+def _hand_over(task: Task, cell: Cell) -> dict[str, str]:
+    """Write what the agent is told into its home, and name it by variables."""
+    given = {"TASK": cell.folder / "task.md"}
+    given["TASK"].write_text(task.text, encoding="utf-8")
+    if task.feedback:
+        given["FEEDBACK"] = cell.folder / "feedback.md"
+        given["FEEDBACK"].write_text(task.feedback, encoding="utf-8")
+    for path in given.values():
+        path.chmod(0o644)
+    given["USAGE"] = cell.home / "usage.json"
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    named = {f"AICD_{name}_FILE": str(path) for name, path in given.items()}
+    return {**kept, **named, "AICD_ITERATION": str(task.iteration), "CI": "true", "NO_COLOR": "1"}
+
+
+def _give_away(cell: Cell, folder: Path) -> None:
+    """Hand the folder and all in it to the sandbox's user, where it has one."""
+    if cell.owner is None:
+        return
+    os.chown(folder, cell.owner, cell.owner)
+    for root, directories, files in os.walk(folder):
+        for name in (*directories, *files):
+            os.chown(Path(root) / name, cell.owner, cell.owner, follow_symlinks=False)
+
+
+def _paths_in(command: str) -> list[Path]:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    return [Path(word) for word in words if word.startswith("/") and Path(word).exists()]
+
+
+def _attempt(outcome: Outcome, isolation: str, usage: dict[str, Any]) -> Attempt:
+    if outcome.reason:
+        ending, reason = (
+            ("timed-out" if outcome.timed_out else "stopped"),
+            f"The command was stopped: {outcome.reason}.",
+        )
+    else:
+        ending = "done" if outcome.exit_code == 0 else "failed"
+        reason = "" if outcome.exit_code == 0 else f"The command ended with {outcome.exit_code}."
+    return Attempt.model_validate(
+        {"ending": ending, "reason": reason, "exit_code": outcome.exit_code, "isolation": isolation, **usage}
+    )
+
+
+def _usage(path: Path) -> dict[str, Any]:
+    """What the program says it used, where that can be read as numbers; anything else counts as not said."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            said = json.loads(file.read(MAX_USAGE_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    numbers = {key: said.get(key) for key in ("cost_usd", "input_tokens", "output_tokens")}
+    usage = {key: value for key, value in numbers.items() if _is_amount(value)}
+    model = said.get("model")
+    return {**usage, **({"model": model[:100]} if isinstance(model, str) else {})}
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12

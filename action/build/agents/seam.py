@@ -1,0 +1,49 @@
+"""What an agent is to the loop: it gets a task in a folder, and says how its attempt ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from controlplane.noun import Noun
+
+Ending = Literal["done", "failed", "timed-out", "stopped"]
+
+
+class Attempt(Noun):
+    """How one attempt ended. Whether the work is good is for the judge to say, never for the agent."""
+
+    ending: Ending
+    reason: str = ""
+    exit_code: int | None = None
+    model: str = ""
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    isolation: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """`text` is the whole assignment in Markdown, `feedback` what failed last time (empty at first).
+
+    `repository` is the folder to work in; `scratch` belongs to the agent alone; `log` receives its output.
+    """
+
+    text: str
+    feedback: str
+    iteration: int
+    repository: Path
+    scratch: Path
+    log: Path
+    timeout_seconds: float
+
+
+class Agent(Protocol):
+    """`repeats` is false for an agent that would do the very same again."""
+
+    name: str
+    repeats: bool
+
+    def work(self, task: Task) -> Attempt: ...

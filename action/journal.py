@@ -1,0 +1,60 @@
+"""What happened, told as it happens: to the log, to `events.jsonl` in the run folder, and to the control plane."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from action.console import Console
+from action.runfolder import RunFolder
+from controlplane.errors import AicdError
+from controlplane.states import Phase
+
+
+class Records(Protocol):
+    """The part of controlplane's RunnerStore that a run's story is written to."""
+
+    def record_event(self, run_id: str, phase: str, message: str, metadata: dict[str, Any]) -> Any: ...
+
+    def record_execution(self, run_id: str, execution: dict[str, Any]) -> Any: ...
+
+
+class Journal:
+    """`records` is None for a run that no control plane knows. A story that cannot be told never stops the work."""
+
+    def __init__(self, folder: RunFolder, console: Console, run_id: str, records: Records | None) -> None:
+        self._folder = folder
+        self._console = console
+        self._run_id = run_id
+        self._records = records
+
+    def event(self, phase: Phase, message: str, **metadata: Any) -> None:
+        message = self._console.redact(message)
+        self._console.say(f"{phase.value}: {message}")
+        entry = {"at": now(), "phase": phase.value, "message": message, "metadata": metadata}
+        self._folder.append("events.jsonl", entry)
+        self._try("event", lambda records: records.record_event(self._run_id, phase.value, message, metadata))
+
+    def execution(self, iteration: int, execution: Mapping[str, Any]) -> None:
+        """One agent execution; its id depends on run and iteration only, so that telling it twice records it once."""
+        entry = {"id": execution_id(self._run_id, iteration), "iteration": iteration, **execution}
+        self._folder.append("executions.jsonl", entry)
+        self._try("execution", lambda records: records.record_execution(self._run_id, entry))
+
+    def _try(self, what: str, tell: Any) -> None:
+        if self._records is None:
+            return
+        try:
+            tell(self._records)
+        except AicdError as error:
+            self._console.warning(f"The control plane did not take an {what}: {error}")
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def execution_id(run_id: str, iteration: int) -> str:
+    return str(uuid.uuid5(uuid.UUID(run_id), f"execution/{iteration}"))

@@ -1,0 +1,93 @@
+"""The run as its verbs know it: which sprint of which spec, for which repository, from which commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from action.gitrepo.protected import Refusal
+from action.gitrepo.trailers import Trailers
+from controlplane.noun import Noun
+
+
+class Run(Noun):
+    """`run.json`. Times are ISO 8601 in UTC; `base` is a commit, or git's empty tree for an empty repository.
+
+    `controlled` says that the control plane knows this run and waits for its result. Without one, ids are made from the
+    specification's hash, so that the same specification gives the same branch.
+    """
+
+    run_id: str
+    spec_id: str
+    sprint_label: str
+    correlation_id: str = ""
+    controlled: bool = False
+    repository: str
+    remote_url: str
+    branch: str
+    base: str
+    target: str = ""
+    remote_head: str = ""
+    started_at: str
+    ci_url: str = ""
+    spec_sha256: str = ""
+    title: str = ""
+    policy: dict[str, Any] = Field(default_factory=dict)
+
+    def trailers(self) -> Trailers:
+        return Trailers(run=self.run_id, spec=self.spec_id, sprint=self.sprint_label)
+
+
+class Iteration(Noun):
+    """One attempt of the agent and what came of it. `failing` are ids of criteria; `verdict` is empty when the attempt
+    was not judged by itself because the final judgement follows at once.
+    """
+
+    number: int
+    attempt: str
+    reason: str = ""
+    started_at: str = ""
+    duration_seconds: float = 0.0
+    commit: str = ""
+    verdict: str = ""
+    failing: tuple[str, ...] = ()
+    cost_usd: float | None = None
+    log: str = ""
+
+
+class BuildOutcome(Noun):
+    """`build.json`. `ended` says why the loop stopped: met, max-iterations, no-progress, no-change, out-of-time."""
+
+    agent: str
+    ended: str
+    reason: str
+    iterations: tuple[Iteration, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    isolation: str = ""
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the agents' programs said they cost; None when none said anything."""
+        known = [one.cost_usd for one in self.iterations if one.cost_usd is not None]
+        return round(sum(known), 6) if known else None
+
+
+class Failure(Noun):
+    """`failure.json`: the first thing that went wrong, as the requester may read it."""
+
+    phase: str
+    code: str
+    message: str
+    fix: str = ""
+
+
+class Published(Noun):
+    """`published.json`: what publish put where. Empty texts stand for what was not made, and `note` says why."""
+
+    pull_request_url: str = ""
+    pull_request_number: int | None = None
+    draft: bool = False
+    pushed: bool = False
+    note: str = ""
+    artifacts: tuple[dict[str, Any], ...] = ()

@@ -1,0 +1,107 @@
+"""The run folder: how verbs hand their nouns on (docs/architecture.md). One process at a time writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from controlplane.errors import BrokenPromise
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class RunFolder:
+    """Files of one run. Reading a noun that is not there gives None: the verb before it did not get so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def repository(self) -> Path:
+        """The clone we trust: bare, and no agent ever works in it."""
+        return self.path / "repository"
+
+    @property
+    def workspace(self) -> Path:
+        """Where the agent works; everything in it, `.git` included, is the agent's word."""
+        return self.path / "workspace"
+
+    @property
+    def reports(self) -> Path:
+        return self.path / "reports"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def prepare(self) -> None:
+        """Make the folder, for its owner only."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.report, self.logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def save(self, name: str, noun: BaseModel) -> None:
+        """Write `NAME.json` whole or not at all."""
+        self.save_text(f"{name}.json", json.dumps(to_plain(noun), indent=1, ensure_ascii=False) + "\n")
+
+    def save_text(self, name: str, text: str) -> Path:
+        target = self.path / name
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        half = target.with_name(target.name + ".half")
+        half.write_text(text, encoding="utf-8")
+        half.replace(target)
+        return target
+
+    def load(self, name: str, model: type[Model]) -> Model | None:
+        """The noun, or None when it was never written; raises BrokenPromise when it is not what we wrote."""
+        try:
+            text = (self.path / f"{name}.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        try:
+            return model.model_validate(json.loads(text))
+        except (ValidationError, ValueError) as error:
+            raise BrokenPromise(f"The run folder's {name}.json cannot be read.", "Start the run again.") from error
+
+    def require(self, name: str, model: type[Model], verb: str) -> Model:
+        """The noun; raises BrokenPromise that names the verb which should have run before."""
+        noun = self.load(name, model)
+        if noun is None:
+            raise BrokenPromise(
+                f"The run folder has no {name}.json.", f"Run `{verb}` first; AICD_RUN_DIR must be the same for all."
+            )
+        return noun
+
+    def append(self, name: str, entry: Mapping[str, Any]) -> None:
+        """One line of JSON at the end of `NAME`."""
+        self.prepare()
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, ensure_ascii=False, default=str) + os.linesep)
+
+
+def to_plain(value: Any) -> Any:
+    """A noun as JSON that its model reads back whole: also the fields that its public form leaves out.
+
+    Computed fields are not written: they would be refused on the way back, and are computed again.
+    """
+    if isinstance(value, BaseModel):
+        return {name: to_plain(item) for name, item in value}  # iterates fields and extras, excluded ones too
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted(to_plain(item) for item in value)
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,219 @@
+"""What the runner half is told: the inputs of action.yml as `AICD_<INPUT>` and GitHub's own variables, read once.
+
+Precedence: an input that is set and not blank, else the default written here. A blank variable counts as not set,
+because that is how a composite action hands over an input nobody gave. All problems are reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from controlplane.errors import UsageError
+
+Mode = Literal["deliver", "plan", "build", "verify", "gate", "publish"]
+
+
+def _strict_boolean(value: object) -> object:
+    """The spellings of YAML 1.2's core schema and no others, as GitHub's own toolkit has it."""
+    spellings = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+    if isinstance(value, str) and value not in spellings:
+        raise ValueError(f"'{value}' is neither true nor false")
+    return spellings[value] if isinstance(value, str) else value
+
+
+def _lines(value: object) -> object:
+    return tuple(line.strip() for line in value.splitlines() if line.strip()) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_strict_boolean)]
+Lines = Annotated[tuple[str, ...], BeforeValidator(_lines)]
+Uuid = Annotated[str, Field(pattern=r"^$|^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+NO_SECRET = SecretStr("")
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class RunInputs(_Group):
+    """Which piece of work this is."""
+
+    mode: Mode = "deliver"
+    run_id: Uuid = ""
+    spec_id: Uuid = ""
+    correlation_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{0,128}$")] = ""
+    spec_path: str = ""
+    sprint: str = ""
+
+
+class ControlPlaneInputs(_Group):
+    """Where the two halves meet. Without `supabase-url` the action works alone."""
+
+    supabase_url: str = ""
+    supabase_publishable_key: str = ""
+    supabase_token: SecretStr = NO_SECRET
+    token_url: str = ""
+
+
+class AgentInputs(_Group):
+    """Who builds, and how long and how dear it may be."""
+
+    agent: str = ""
+    agent_command: str = ""
+    anthropic_api_key: SecretStr = NO_SECRET
+    planner_model: str = ""
+    builder_model: str = ""
+    mcp_config: str = ""
+    max_budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10
+    max_iterations: Annotated[int, Field(ge=1, le=20)] = 3
+    timeout_minutes: Annotated[float, Field(gt=0, le=7200, allow_inf_nan=False)] = 60
+
+
+class JudgeInputs(_Group):
+    """What is measured, and against what."""
+
+    dod: str = ""
+    reports: Lines = ()
+    working_directory: str = "."
+    base: str = ""
+
+
+class TargetInputs(_Group):
+    """The repository that receives the change."""
+
+    target_repository: str = ""
+    target_branch: str = ""
+    github_token: SecretStr = NO_SECRET
+    pull_request: Literal["draft", "ready", "none"] = "draft"
+    auto_merge: Switch = False
+    max_changed_lines: Annotated[int, Field(ge=1)] = 20_000
+
+
+class GitHubContext(_Group):
+    """GitHub's default variables, as far as we use them; every one is absent outside a workflow."""
+
+    actions: bool = False
+    repository: str = ""
+    server_url: str = "https://github.com"
+    api_url: str = "https://api.github.com"
+    run_id: str = ""
+    run_attempt: Annotated[int, Field(ge=1)] = 1
+    workspace: Path = Path()
+    base_ref: str = ""
+    output: Path | None = None
+    step_summary: Path | None = None
+
+    @property
+    def run_url(self) -> str:
+        """The page of this workflow run; empty outside GitHub."""
+        known = self.actions and self.repository and self.run_id
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}" if known else ""
+
+
+class Settings(_Group):
+    """Everything an entry point was told. `run_directory` is the run folder (docs/architecture.md)."""
+
+    run: RunInputs = RunInputs()
+    control_plane: ControlPlaneInputs = ControlPlaneInputs()
+    agent: AgentInputs = AgentInputs()
+    judge: JudgeInputs = JudgeInputs()
+    target: TargetInputs = TargetInputs()
+    github: GitHubContext = GitHubContext()
+    run_directory: Path = Path(".aicd/run")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that was given: what logs, reports and commits must never hold."""
+        given = (self.control_plane.supabase_token, self.agent.anthropic_api_key, self.target.github_token)
+        return tuple(secret.get_secret_value() for secret in given if secret.get_secret_value())
+
+    @property
+    def uses_control_plane(self) -> bool:
+        return bool(self.control_plane.supabase_url)
+
+
+INPUT_GROUPS: dict[str, type[_Group]] = {
+    "run": RunInputs,
+    "control_plane": ControlPlaneInputs,
+    "agent": AgentInputs,
+    "judge": JudgeInputs,
+    "target": TargetInputs,
+}
+
+
+def input_fields() -> dict[str, tuple[str, str]]:
+    """Every input of action.yml by its kebab-case name → (group, field)."""
+    return {
+        field.replace("_", "-"): (group, field) for group, model in INPUT_GROUPS.items() for field in model.model_fields
+    }
+
+
+def variable_of(name: str) -> str:
+    """`supabase-url` → `AICD_SUPABASE_URL`."""
+    return "AICD_" + name.upper().replace("-", "_")
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the environment; raises UsageError that names every wrong input at once, and no secret."""
+    raw: dict[str, dict[str, Any]] = {group: {} for group in INPUT_GROUPS}
+    for name, (group, field) in input_fields().items():
+        value = environment.get(variable_of(name), "")
+        if value.strip():
+            raw[group][field] = value if field in ("agent_command", "dod") else value.strip()
+    problems: list[str] = []
+    groups: dict[str, Any] = {}
+    for group, model in INPUT_GROUPS.items():
+        try:
+            groups[group] = model.model_validate(raw[group])
+        except ValidationError as error:
+            problems += [_sentence(str(problem["loc"][0]), problem["msg"]) for problem in error.errors()]
+    try:
+        groups["github"] = _github(environment)
+    except ValidationError as error:
+        problems += [f"GITHUB_{str(p['loc'][0]).upper()}: {p['msg']}" for p in error.errors()]
+    if not problems:
+        problems = _contradictions(groups)
+    if problems:
+        raise UsageError("The inputs cannot be used: " + "; ".join(problems) + ".", "Correct them in the workflow.")
+    return Settings(**groups, run_directory=_run_directory(environment))
+
+
+def _sentence(field: str, message: str) -> str:
+    return f"input '{field.replace('_', '-')}': {message.removeprefix('Value error, ')}"
+
+
+def _contradictions(groups: Mapping[str, Any]) -> list[str]:
+    """What each input alone allows and together makes no sense."""
+    run, control, target = groups["run"], groups["control_plane"], groups["target"]
+    problems = []
+    if control.supabase_url and not control.supabase_publishable_key:
+        problems.append("input 'supabase-publishable-key' is missing beside 'supabase-url'")
+    if control.supabase_url and not control.supabase_token.get_secret_value():
+        problems.append(
+            "input 'supabase-token' is missing beside 'supabase-url' (mint one with `aicd token mint --role runner`; "
+            "exchanging an OIDC token at 'token-url' is not offered yet)"
+        )
+    if control.supabase_url and run.mode == "deliver" and not run.run_id:
+        problems.append("input 'run-id' is missing beside 'supabase-url'")
+    if target.auto_merge:
+        problems.append("input 'auto-merge': not offered yet; use the repository's own auto-merge")
+    return problems
+
+
+def _github(environment: Mapping[str, str]) -> GitHubContext:
+    names = ("repository", "server_url", "api_url", "run_id", "run_attempt", "workspace", "base_ref", "output")
+    found: dict[str, Any] = {name: environment.get(f"GITHUB_{name.upper()}", "") for name in (*names, "step_summary")}
+    # A double, or an enterprise server that the runner itself does not speak to.
+    found["server_url"] = environment.get("AICD_GITHUB_SERVER_URL", "") or found["server_url"]
+    found["actions"] = environment.get("GITHUB_ACTIONS", "") == "true"
+    return GitHubContext.model_validate({name: value for name, value in found.items() if value != ""})
+
+
+def _run_directory(environment: Mapping[str, str]) -> Path:
+    told = environment.get("AICD_RUN_DIR", "")
+    scratch = environment.get("RUNNER_TEMP", "")
+    chosen = Path(told) if told else (Path(scratch) / "aicd" if scratch else Path(".aicd/run"))
+    return chosen.absolute()
