@@ -1,6 +1,23 @@
 -- The operator's view of one mail: what became of it, and whether anything more will happen by itself.
 -- Invoker rights: granted to nobody, called by the owner over a direct connection.
 
+create function private.observe_runs(p_sprint_id uuid) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(jsonb_build_object('run_id', id, 'ci_run_id', ci_run_id, 'result', result,
+        'branch', branch, 'commit', commit_sha, 'pull_request_url', pull_request ->> 'url', 'summary', summary_json)
+        order by attempt), '[]')
+    from public.runs where sprint_id = p_sprint_id
+$$;
+
+create function private.observe_spec(p_spec_id uuid) returns jsonb
+language sql stable set search_path = '' as $$
+    select jsonb_build_object('spec_id', specs.id, 'repo', repo, 'sprints', (
+            select coalesce(jsonb_agg(jsonb_build_object('label', label, 'state', state,
+                'runs', private.observe_runs(sprints.id)) order by position), '[]')
+            from public.sprints where spec_id = specs.id))
+    from public.specs where specs.id = p_spec_id
+$$;
+
 create function public.observe_mail_v1(p_gmail_id text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -35,20 +52,3 @@ begin
 end
 $$;
 revoke all on function public.observe_mail_v1(text) from public, anon, authenticated, service_role;
-
-create function private.observe_spec(p_spec_id uuid) returns jsonb
-language sql stable set search_path = '' as $$
-    select jsonb_build_object('spec_id', specs.id, 'repo', repo, 'sprints', (
-            select coalesce(jsonb_agg(jsonb_build_object('label', label, 'state', state,
-                'runs', private.observe_runs(sprints.id)) order by position), '[]')
-            from public.sprints where spec_id = specs.id))
-    from public.specs where specs.id = p_spec_id
-$$;
-
-create function private.observe_runs(p_sprint_id uuid) returns jsonb
-language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(jsonb_build_object('run_id', id, 'ci_run_id', ci_run_id, 'result', result,
-        'branch', branch, 'commit', commit_sha, 'pull_request_url', pull_request ->> 'url', 'summary', summary_json)
-        order by attempt), '[]')
-    from public.runs where sprint_id = p_sprint_id
-$$;
