@@ -218,7 +218,8 @@ create table public.status_events (
                                          'TESTS_FAILED', 'PR_OPENED', 'MERGED', 'DEPLOYED', 'PAUSED', 'FAILED')),
     message text not null default '' check (length(message) <= 10000),
     metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
-    created_at timestamptz not null default now()
+    -- The clock's time, not the transaction's: several events of one transaction keep their order.
+    created_at timestamptz not null default clock_timestamp()
 );
 -- A run's page; asked for by name in the design.
 create index idx_status_events_run_id on public.status_events (run_id);

@@ -321,7 +321,9 @@ begin
     end if;
     mail_id := private.note_message(p_message, 'ACCEPTED', 'accepted', null);
     select * into mail from public.messages where id = mail_id;
-    perform private.store_spec(mail, spec) from jsonb_array_elements(p_specs) as spec;
+    -- The same file attached twice has the same id, and is built once.
+    perform private.store_spec(mail, spec)
+    from (select distinct on (given ->> 'id') given as spec from jsonb_array_elements(p_specs) as given) as distinct_specs;
     return private.describe_intake(mail_id, 'accepted', 'accepted');
 end
 $$;
