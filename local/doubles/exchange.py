@@ -112,6 +112,9 @@ class Exchange(Generic[C]):
             if refusal.mismatch:
                 self.problems.record("request", name, [refusal.message])
             answer = self.contract.refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the double's own fault and must be seen
+            self.problems.record("answer", name, [f"the double failed: {type(error).__name__}: {error}"])
+            return self.contract.refuse(RefusedCall(500, "The double failed; see /_double/problems"))
         if answer.fault is not None:
             return answer
         broken = self.contract.answer_problems(match, answer)

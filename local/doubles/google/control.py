@@ -28,6 +28,10 @@ from local.doubles.validation import Problems
 Path = Mapping[str, str]
 
 
+# Stands for "sign a good one for each copy" in a push order.
+SIGNED = "signed"
+
+
 class AccountOrder(BaseModel):
     model_config = ConfigDict(extra="forbid")
     email: str
@@ -54,7 +58,7 @@ class PushOrder(BaseModel):
     body: Any = None
     data: dict[str, Any] | None = None
     message_id: str = "1"
-    token: str | None = "signed"
+    token: str | None = SIGNED
     copies: int = Field(default=1, ge=1, le=10_000)
     parallel: int = Field(default=1, ge=1, le=64)
 
@@ -117,7 +121,7 @@ class Controls:
         return {"token": self._identity.id_token(order.audience, email, order.claims, order.header, order.signing)}
 
     def deliver(self, call: Call, _: Path) -> dict[str, Any]:
-        """The body is the mail; `authenticated`, `mailbox`, `envelope_from`, `signed_by`, `labels` come in the query."""
+        """The body is the mail. Query: `authenticated`, `mailbox`, `envelope_from`, `signed_by`, `labels`."""
         address = call.one("mailbox") or self._default_mailbox()
         authenticated = call.one("authenticated", "true")
         if authenticated not in ("true", "false"):
@@ -135,7 +139,7 @@ class Controls:
         order = read_order(PushOrder, call)
         if not self._publisher.config.endpoint:
             raise RefusedControlError(
-                409, "there is no push endpoint; set AICD_GOOGLE_PUSH_ENDPOINT or /_double/push-config"
+                409, "no push endpoint; set AICD_GOOGLE_PUSH_ENDPOINT or POST /_double/push-config"
             )
         wrapped = order.data is not None
         document = envelope(order.message_id, order.data or {}, "2026-11-21T00:00:00.000Z") if wrapped else order.body
@@ -202,7 +206,7 @@ class Controls:
         return kept | {"history_id": str(message.history_id), "headers": fields}
 
     def _push_token(self, order: PushOrder) -> str | None:
-        return self._publisher.token() if order.token == "signed" else order.token  # noqa: S105 - a word, not a secret
+        return self._publisher.token() if order.token == SIGNED else order.token
 
     def _default_mailbox(self) -> str:
         account = self._identity.only_account()

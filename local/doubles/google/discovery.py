@@ -1,7 +1,8 @@
 """What Google publishes about its APIs: the discovery documents that google-api-python-client carries.
 
 They hold every path, parameter, enum and schema of Gmail's API, so the double judges itself and its callers by Google's
-own words. They list no required fields: what Gmail demands beyond the schema is checked where it matters (`sending.py`).
+own words. They list no required fields: what Gmail demands beyond the schema is checked where it matters, such as in
+`sending.py`.
 """
 
 from __future__ import annotations

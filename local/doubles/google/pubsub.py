@@ -77,7 +77,7 @@ class Publisher:
         self._due: list[tuple[float, int, str]] = []
         self._ticket = 0
         self._closed = False
-        self._random = random.Random()
+        self._random = random.Random()  # noqa: S311 - faults, not secrets
         self.config = config
         self.faults = PushFaults()
         self._workers = ThreadPoolExecutor(PARALLEL, thread_name_prefix="push")
@@ -106,7 +106,7 @@ class Publisher:
 
     def plan(self, faults: PushFaults) -> None:
         self.faults = faults
-        self._random = random.Random(faults.seed)
+        self._random = random.Random(faults.seed)  # noqa: S311 - faults, not secrets
 
     def publish(self, email: str, history_id: int) -> list[Delivery]:
         """One notification, made lasting before it is sent; empty when a planned fault drops it."""
