@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from controlplane.dod import DefinitionOfDone
 from controlplane.noun import Noun
 from controlplane.plan import Plan
 
@@ -41,17 +42,20 @@ class Policies(Noun):
 class Spec(Noun):
     """What the requester asked for. `plan` is None for a plain letter: Claude plans it.
 
+    `repo` (and with it `project`) is empty only in a letter that names no repository: the door takes the sender's one
+    repository, or asks. `dod` is what was written for the whole document; each planned sprint already contains it.
     `sha256` is of the bytes as received; `unknown` keeps what the models do not know, by dotted path.
     """
 
     project: str
-    repo: RepositoryName
+    repo: RepositoryName | Annotated[str, StringConstraints(max_length=0)]
     branch: str | None = None
     requester_email: str | None = None
     title: str = ""
     format: Format
     sha256: str
     plan: Plan | None = None
+    dod: DefinitionOfDone | None = None
     runtime: dict[str, Any] = Field(default_factory=dict)
     tests: TestCommands = TestCommands()
     policies: Policies = Policies()
