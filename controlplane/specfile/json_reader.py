@@ -90,7 +90,7 @@ class _Reader:
         except json.JSONDecodeError as error:
             self._at = min(error.pos, len(self._text))
             reason = "A quote that was opened is never closed." if "Untermin" in error.msg else _STRING_PROBLEM
-            raise self._failure(reason)
+            raise self._failure(reason) from error
         return str(value)
 
     def _number(self) -> int | float:

@@ -41,11 +41,9 @@ _STORY = re.compile(
 )
 _SECTION = re.compile(r"(?P<name>goals?|acceptance(?: criteria)?|definition of done|dod|files?)[ \t]*:?$", re.I)
 _CHECK = re.compile(r"\[[ xX]\][ \t]+(?P<text>\S.*)", re.S)
-_SENTENCE = re.compile(
-    r"\bas an?\s+(?P<as>.{1,300}?),?\s+I(?:\s+want|'d like|\s+would like)\s+(?P<want>.{1,2000}?)"
-    r"(?:,?\s+so that\s+(?P<so_that>.{1,2000}?))?\s*$",
-    re.I | re.S,
-)
+_AS = re.compile(r"\bas an?\s+", re.I)
+_WANT = re.compile(r"[,\s]\s*I(?:\s+want|'d like|\s+would like)\s+", re.I)
+_SO_THAT = re.compile(r",?\s+so that\s+", re.I)
 _PATH = re.compile(r"(?:^|\s)path=(?:\"(?P<quoted>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>\S+))")
 
 
@@ -194,9 +192,8 @@ class _Body:
         """Read the story's sentence; a heading with no id, no acceptance and no sentence was none, and is dropped."""
         story = self._tree.at(self._story) if self._story else None
         if story:
-            sentence = _SENTENCE.search(_flat("\n".join(self._sentences)[:5000]))
-            if sentence:
-                story.update({key: _flat(value) for key, value in _parts(sentence)})
+            sentence = _sentence(_flat("\n".join(self._sentences)))
+            story.update(sentence)
             if not (sentence or story["acceptance"] or self._story_is_named):
                 self._tree.at(self._story[:-1]).pop()
                 self._stories -= 1
@@ -275,8 +272,17 @@ class _Body:
         return Place(self._offset + line, len(written) - len(written.lstrip()) + 1)
 
 
-def _parts(sentence: re.Match[str]) -> list[tuple[str, str]]:
-    return [(key, value) for key, value in sentence.groupdict().items() if value]
+def _sentence(text: str) -> dict[str, str]:
+    """ "As a …, I want … so that …", by its three turns. One search for each, so that no text makes it slow."""
+    begin = _AS.search(text)
+    want = _WANT.search(text, begin.end()) if begin else None
+    if not begin or not want:
+        return {}
+    reason = _SO_THAT.search(text, want.end())
+    parts = {"as": text[begin.end() : want.start()], "want": text[want.end() : reason.start() if reason else None]}
+    if reason:
+        parts["so_that"] = text[reason.end() :]
+    return {key: part.strip(" ,.") for key, part in parts.items() if part.strip(" ,.")}
 
 
 def _flat(text: str) -> str:
