@@ -1,0 +1,46 @@
+"""report.html: one file, no script, nothing fetched; light and dark, on screen and on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from action.publish.markdown import ranges
+from action.publish.wording import duration, figure, percent
+from controlplane.report import Report
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
+def write_page(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
+    """The whole page. Every text goes through autoescape; nothing of a sender's becomes a link."""
+    broken = [case for case in report.cases if case.outcome in ("failed", "error")]
+    page: str = _template().render(
+        report=report,
+        trace=trace,
+        broken=broken[:200],
+        counted=_counted(report),
+        passed=report.result.value == "PASSED",
+    )
+    return page
+
+
+def _counted(report: Report) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for case in report.cases:
+        counts[case.outcome] = counts.get(case.outcome, 0) + 1
+    return counts
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(figure=figure, percent=percent, duration=duration, ranges=ranges)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
