@@ -1,0 +1,186 @@
+"""A pytest plugin that streams what happened to each test, taken below the level at which outcomes can be rewritten.
+
+A conftest can rewrite a report, the exit status, or the call of a test. So the truth is taken from the exception that
+the call raised and from the test function itself having come to its end; what the report says is sent along, and the
+parent names every difference.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import unittest
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+LONGEST_TEXT = 8000
+
+
+class Channel:
+    """Numbered JSON lines to the parent, each carrying the nonce that only this process was told."""
+
+    def __init__(self, descriptor: int, nonce: str) -> None:
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - it takes no keyword
+        self._descriptor = descriptor
+        self._nonce = nonce
+        self._sent = 0
+        self._process = os.getpid()
+
+    def send(self, event: str, **values: Any) -> None:
+        """Write one line at once, so that nothing is lost when the process is ended the next moment."""
+        if os.getpid() != self._process:
+            return  # a fork of ours: what it does is not what the tests did
+        self._sent += 1
+        line = json.dumps({"nonce": self._nonce, "number": self._sent, "event": event, **values})
+        data = memoryview(line.encode("utf-8", errors="surrogatepass") + b"\n")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+class Recorder:
+    """Streams collection, every phase of every test, and the session's end."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._bodies: dict[str, str] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._channel.send("collect-error", id=report.nodeid or ".", message=_text(report.longrepr))
+        elif report.skipped:
+            self._channel.send("collect-skip", id=report.nodeid, message=_text(report.longrepr))
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        before = [item.nodeid for item in items]
+        yield
+        kept = {item.nodeid for item in items}
+        self._channel.send("deselected", ids=[node for node in before if node not in kept])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._channel.send(
+            "collected", ids=[item.nodeid for item in session.items], lines=[_line(item) for item in session.items]
+        )
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        watched = _watch_body(item, self._bodies)
+        yield
+        if watched is not None:
+            watched()
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+        raised_before = call.excinfo
+        outcome = yield
+        report = outcome.get_result()
+        # unittest hands its exception over inside the hook, so the later one counts if there is one.
+        excinfo = call.excinfo or raised_before
+        self._channel.send(
+            "phase",
+            id=item.nodeid,
+            when=call.when,
+            raised=_kind_of(excinfo),
+            reported=report.outcome,
+            expected_failure=str(report.wasxfail) if hasattr(report, "wasxfail") else None,
+            body=self._bodies.pop(item.nodeid, None) if call.when == "call" else None,
+            seconds=round(call.duration, 6),
+            message=_text(report.longrepr) or (_text(excinfo.value) if excinfo else ""),
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and type(report) is not pytest.TestReport:  # a sub-test: it has no phase of its own
+            self._channel.send("subtest-failed", id=report.nodeid, message=_text(report.longrepr))
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        self._channel.send("session-finish", status=int(exitstatus))
+        yield
+        self._channel.send("session-finished", status=int(session.exitstatus))
+
+
+class ReplacedOptions:
+    """Accepts the options of plugins whose work the parent does: coverage and distribution over processes."""
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        group = parser.getgroup("replaced", "accepted and ignored: coverage is measured outside")
+        for option in ("--cov", "--cov-report"):
+            group.addoption(option, action="append", nargs="?", const=True, default=[], dest=_dest(option))
+        for option in ("--cov-config", "--cov-fail-under", "--cov-context", "--cov-precision"):
+            group.addoption(option, dest=_dest(option))
+        for option in ("--no-cov", "--cov-branch", "--cov-append", "--cov-reset", "--no-cov-on-fail"):
+            group.addoption(option, action="store_true", dest=_dest(option))
+        for option in ("--dist", "--maxprocesses", "--max-worker-restart"):
+            group.addoption(option, dest=_dest(option))
+        # Lower-case short options are pytest's own to give; this is the door that pytest-xdist itself uses.
+        group._addoption("-n", "--numprocesses", dest="replaced_numprocesses")
+
+    @pytest.fixture
+    def cov(self) -> None:
+        return None
+
+    @pytest.fixture
+    def no_cover(self) -> None:
+        return None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", "no_cover: accepted; coverage is measured outside")
+
+
+def _dest(option: str) -> str:
+    return "replaced_" + option.strip("-").replace("-", "_")
+
+
+def _watch_body(item: pytest.Item, bodies: dict[str, str]) -> Callable[[], None] | None:
+    """Wrap a plain test function so that we know whether it was entered and whether it came to its end."""
+    if type(item) is not pytest.Function:
+        return None
+    body = item.obj
+    if not inspect.isroutine(body) or inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body):
+        return None
+    bodies[item.nodeid] = "not entered"
+
+    @functools.wraps(body)
+    def watched(*arguments: Any, **named: Any) -> Any:
+        bodies[item.nodeid] = "not finished"
+        result = body(*arguments, **named)
+        bodies[item.nodeid] = "finished"
+        return result
+
+    item.obj = watched
+
+    def restore() -> None:
+        item.obj = body
+
+    return restore
+
+
+def _kind_of(excinfo: Any) -> str:
+    """What the phase raised: nothing, skip, xfail or failure."""
+    if excinfo is None:
+        return "nothing"
+    if isinstance(excinfo.value, pytest.xfail.Exception):
+        return "xfail"
+    if isinstance(excinfo.value, pytest.skip.Exception | unittest.SkipTest):
+        return "skip"
+    return "failure"
+
+
+def _line(item: pytest.Item) -> int:
+    return (item.location[1] or 0) + 1
+
+
+def _text(value: object) -> str:
+    if not value:
+        return ""
+    try:
+        text = str(value)
+    except Exception as error:  # noqa: BLE001 - the repository's own __str__ may raise anything
+        text = f"{type(value).__name__} (its text cannot be had: {type(error).__name__})"
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT // 2] + "\n…\n" + text[-LONGEST_TEXT // 2 :]

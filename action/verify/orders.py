@@ -1,0 +1,71 @@
+"""Which pytest runs a change needs: the base's tests over the head, the change's own tests, the base's node ids."""
+
+from __future__ import annotations
+
+from action.verify.checkout import Snapshot, lay_over
+from action.verify.coveragesettings import CoverageSettings, read_coverage_settings
+from action.verify.layout import is_test_module
+from action.verify.pytestrun import PytestOrder, Purpose
+
+
+def base_order(base: Snapshot, head: Snapshot, distributions: tuple[str, ...]) -> PytestOrder | None:
+    """The base's tests, conftest and settings, on the head's product. None when the base has no tests."""
+    if not test_modules(base):
+        return None
+    return PytestOrder(
+        "base-tests",
+        "base",
+        lay_over(base, head),
+        base.pytest_config,
+        base.contents.get(base.pytest_config.file, b""),
+        distributions,
+        coverage=_measured(base),
+    )
+
+
+def collect_order(base: Snapshot, distributions: tuple[str, ...], *, run: bool = False) -> PytestOrder | None:
+    """The base as it was: its node ids, or with `run` its outcomes."""
+    if not test_modules(base):
+        return None
+    purpose: Purpose = "base-tests" if run else "collect"
+    data = base.contents.get(base.pytest_config.file, b"")
+    return PytestOrder(purpose, "base", base, base.pytest_config, data, distributions)
+
+
+def change_order(base: Snapshot, head: Snapshot, distributions: tuple[str, ...]) -> PytestOrder | None:
+    """The change's new or altered test modules with its own settings; all of them when what supports them changed.
+
+    None when the change leaves the tests as they are.
+    """
+    modules = test_modules(head)
+    altered = [path for path in modules if head.contents[path] != base.contents.get(path)]
+    support = sorted((base.test_paths ^ head.test_paths) | _differing(base, head))
+    if any(path not in modules and path not in test_modules(base) for path in support) and test_modules(base):
+        altered = modules
+    if not altered:
+        return None
+    config = head.pytest_config
+    return PytestOrder(
+        "change-tests",
+        "change",
+        head,
+        config,
+        head.contents.get(config.file, b""),
+        distributions,
+        paths=tuple(altered),
+        coverage=_measured(base),
+    )
+
+
+def test_modules(snapshot: Snapshot) -> list[str]:
+    patterns = snapshot.pytest_config.python_files
+    return sorted(path for path in snapshot.test_paths if is_test_module(path, patterns))
+
+
+def _differing(base: Snapshot, head: Snapshot) -> frozenset[str]:
+    both = base.test_paths & head.test_paths
+    return frozenset(path for path in both if base.contents[path] != head.contents[path])
+
+
+def _measured(base: Snapshot) -> CoverageSettings:
+    return read_coverage_settings(base.contents)

@@ -1,0 +1,99 @@
+"""What the maintainers allow: read from the base's `.aicd.yml` and the project, never from the change itself."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from action.verify.checkout import Snapshot
+from controlplane.evidence import IntegrityFinding
+
+POLICY_FILES = (".aicd.yml", ".aicd.yaml")
+LARGEST_POLICY = 64_000
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A class of finding that is allowed, on these paths; without paths, everywhere."""
+
+    kind: str
+    paths: tuple[str, ...] = ()
+
+    def covers(self, finding: IntegrityFinding) -> bool:
+        if finding.kind != self.kind:
+            return False
+        return not self.paths or any(fnmatch.fnmatch(finding.file, pattern) for pattern in self.paths)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`notes` tell what in the policy could not be understood; it then allows nothing."""
+
+    dependencies_allowed: bool = False
+    exceptions: tuple[Allowance, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def apply(self, finding: IntegrityFinding) -> IntegrityFinding:
+        """A finding that is allowed becomes a note that says so."""
+        allowed = finding.fails and any(exception.covers(finding) for exception in self.exceptions)
+        if not allowed:
+            return finding
+        reason = f"{finding.reason} (allowed by the maintainers' policy)"
+        return finding.model_copy(update={"fails": False, "reason": reason})
+
+
+def read_policy(base: Snapshot, project: Mapping[str, Any]) -> Policy:
+    """Join the base's file and the project's own settings."""
+    policies = [_parse(dict(project), "the project's policy")]
+    for name in POLICY_FILES:
+        if name in base.contents:
+            document, problem = _load(base.contents[name])
+            policies.append(_parse(document, name) if not problem else Policy(notes=(f"{name}: {problem}",)))
+    return Policy(
+        dependencies_allowed=any(policy.dependencies_allowed for policy in policies),
+        exceptions=tuple(exception for policy in policies for exception in policy.exceptions),
+        notes=tuple(note for policy in policies for note in policy.notes),
+    )
+
+
+def _load(data: bytes) -> tuple[Any, str]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if len(data) > LARGEST_POLICY:
+        return None, f"it is larger than {LARGEST_POLICY} bytes, and was not read"
+    try:
+        return YAML(typ="safe", pure=True).load(data.decode("utf-8")), ""
+    except (YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        return None, f"it cannot be read ({type(error).__name__}), so it allows nothing"
+
+
+def _parse(document: Any, where: str) -> Policy:
+    if document is None:
+        return Policy()
+    if not isinstance(document, dict):
+        return Policy(notes=(f"{where}: it is not a mapping, so it allows nothing",))
+    integrity = document.get("integrity")
+    entries = integrity.get("allow") if isinstance(integrity, dict) else None
+    exceptions, notes = [], []
+    for entry in entries if isinstance(entries, list) else []:
+        exception = _exception(entry)
+        if exception is None:
+            notes.append(f"{where}: an entry of integrity.allow is neither a kind nor {{kind, paths}}")
+        else:
+            exceptions.append(exception)
+    return Policy(document.get("dependencies") == "allow", tuple(exceptions), tuple(notes))
+
+
+def _exception(entry: Any) -> Allowance | None:
+    if isinstance(entry, str):
+        return Allowance(entry)
+    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+        return None
+    paths = entry.get("paths", [])
+    listed = [paths] if isinstance(paths, str) else paths
+    if not isinstance(listed, list) or not all(isinstance(path, str) for path in listed):
+        return None
+    return Allowance(entry["kind"], tuple(listed))
