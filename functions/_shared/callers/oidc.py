@@ -1,0 +1,125 @@
+"""Proves that a request comes from one configured Google service account.
+
+google-auth checks signature, times, issuer and audience, and no more: anybody can have Google sign a token for our
+audience with his own service account. So `email` and `email_verified` decide, and the audience must be one string.
+Source: docs.cloud.google.com/pubsub/docs/authenticate-push-subscriptions
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from controlplane.errors import NotAuthenticated, OutsideError
+from functions._shared.settings import CallerSettings
+
+log = structlog.get_logger(__name__)
+
+ISSUERS = ("accounts.google.com", "https://accounts.google.com")
+CLOCK_SKEW_SECONDS = 10
+TOKEN_LIMIT_CHARACTERS = 8_192
+CERTS_TIMEOUT_SECONDS = 5
+# The platform writes this in place of the signature when IAM has checked the token already; we cannot check it then.
+REMOVED_SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
+
+Transport = Callable[..., Any]
+
+
+class OidcProof:
+    """Verifies bearer tokens against one rule; keeps Google's certificates as long as their headers allow."""
+
+    def __init__(self, settings: CallerSettings, transport: Transport | None = None) -> None:
+        self._settings = settings
+        self._transport = transport
+
+    def verify(self, authorization: str | None) -> Mapping[str, Any]:
+        """The claims of a proven caller. Raises `NotAuthenticated`, or `OutsideError` when Google's keys are away."""
+        token = _bearer(authorization)
+        claims = self._decode(token)
+        reason = find_fault(claims, self._settings)
+        if reason:
+            raise _refused(reason)
+        return claims
+
+    def _decode(self, token: str) -> Mapping[str, Any]:
+        import jwt
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from google.oauth2 import id_token
+
+        if self._transport is None:
+            self._transport = _caching_transport()
+        try:
+            claims: Mapping[str, Any] = id_token.verify_token(
+                token,
+                self._transport,
+                audience=self._settings.audience,
+                certs_url=self._settings.certs_url,
+                clock_skew_in_seconds=CLOCK_SKEW_SECONDS,
+            )
+        except TransportError as error:
+            raise OutsideError(
+                "Google's signing certificates cannot be fetched, so no caller can be proven now.",
+                fix="Try again; if it stays, check GOOGLE_CERTS_URL and the function's way out to the internet.",
+                code="certificates-unavailable",
+            ) from error
+        except (GoogleAuthError, ValueError, jwt.PyJWTError) as error:
+            raise _refused(f"token-invalid: {type(error).__name__}") from error
+        return claims
+
+
+def find_fault(claims: Mapping[str, Any], settings: CallerSettings) -> str:
+    """Why these signed claims are not the configured caller's; empty when they are."""
+    if claims.get("iss") not in ISSUERS:
+        return "issuer"
+    if claims.get("aud") != settings.audience:  # a list holding ours is not ours
+        return "audience"
+    if claims.get("email") != settings.service_account:
+        return "email"
+    if claims.get("email_verified") is not True:
+        return "email-not-verified"
+    if not all(isinstance(claims.get(name), (int, float)) for name in ("iat", "exp")):
+        return "no-expiry"
+    return ""
+
+
+def _bearer(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise _refused("no-bearer-token")
+    if len(token) > TOKEN_LIMIT_CHARACTERS or not token.isascii():
+        raise _refused("token-malformed")
+    if token.endswith(REMOVED_SIGNATURE):
+        raise _refused("signature-removed-by-platform")
+    return token
+
+
+def _refused(reason: str) -> NotAuthenticated:
+    log.warning("caller refused", reason=reason)
+    return NotAuthenticated(
+        "The caller's token is missing or was not accepted.",
+        fix="Call with a Google ID token of the configured service account, for this function's exact audience.",
+    )
+
+
+def _caching_transport() -> Transport:
+    import cachecontrol
+    import requests
+    from google.auth.exceptions import TransportError
+    from google.auth.transport.requests import Request
+
+    fetch = Request(session=cachecontrol.CacheControl(requests.Session()))
+
+    def transport(url: str, method: str = "GET", **_: Any) -> Any:
+        response = fetch(url, method=method, timeout=CERTS_TIMEOUT_SECONDS)
+        try:
+            if not isinstance(json.loads(response.data), dict):
+                raise TransportError("The certificates are not a JSON object.")
+        except ValueError as error:
+            raise TransportError("The certificates are not JSON.") from error
+        return response
+
+    return transport

@@ -1,0 +1,27 @@
+"""The two callers that dispatch, notify and tick listen to: the scheduler's account, or our database."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from functions._shared.callers.oidc import OidcProof
+from functions._shared.callers.webhook import SIGNATURE_HEADER, verify_webhook
+from functions._shared.endpoint import Call
+
+
+@dataclass(frozen=True)
+class CallerProof:
+    """Checks a call before anything of it is parsed."""
+
+    oidc: OidcProof
+    outbox_secret: SecretStr
+
+    def verify(self, call: Call) -> None:
+        """Raise `NotAuthenticated` unless one of the two proofs holds. A wrong signature is not healed by a token."""
+        if call.headers.get(SIGNATURE_HEADER):
+            verify_webhook(self.outbox_secret, call.headers, call.body, time.time())
+        else:
+            self.oidc.verify(call.headers.get("Authorization"))

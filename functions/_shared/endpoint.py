@@ -1,0 +1,102 @@
+"""The HTTP boundary of every function: method, body limit, correlation id, and errors turned into answers.
+
+Handlers see a `Call` with the raw bytes: who calls is proven on them, before anything is parsed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from controlplane.logs import bind_correlation, configure_logs
+
+from controlplane.errors import AicdError, BrokenPromise, CallerError
+from functions._shared.envelope import Answer, Rendered, refuse, render
+
+if TYPE_CHECKING:
+    import flask
+
+log = structlog.get_logger(__name__)
+
+BODY_LIMIT_BYTES = 1_000_000
+CHUNK_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. `headers` is case-insensitive; `body` is at most the endpoint's limit."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class BodyTooLarge(CallerError):
+    """The request's body is larger than this function accepts."""
+
+    default_code = "body-too-large"
+    http_status = 413
+
+
+class MethodNotAllowed(CallerError):
+    """This address does not take that method."""
+
+    default_code = "method-not-allowed"
+    http_status = 405
+
+
+def serve(
+    request: flask.Request,
+    handle: Callable[[Call], Answer],
+    *,
+    component: str,
+    methods: tuple[str, ...] = ("POST",),
+    limit_bytes: int = BODY_LIMIT_BYTES,
+) -> Rendered:
+    """Answer one request. Nothing escapes: what is not an `AicdError` is our bug, logged and answered with 500."""
+    configure_logs(component)
+    correlation_id = uuid.uuid4().hex
+    bind_correlation(correlation_id)
+    try:
+        body = read_body(request, limit_bytes)
+        if request.method not in methods:
+            answer = _refuse_method(request.method, methods)
+        else:
+            answer = handle(Call(request.method, request.path, request.headers, body))
+    except AicdError as error:
+        log.warning("request refused", code=error.code, reason=str(error), status=error.http_status)
+        answer = refuse(error)
+    except Exception:
+        log.exception("request crashed")
+        answer = refuse(BrokenPromise("The function met a fault of ours.", fix="Report it with the correlation id."))
+    return render(answer, correlation_id)
+
+
+def read_body(request: flask.Request, limit_bytes: int) -> bytes:
+    """The raw body; raises `BodyTooLarge`, after throwing the rest away.
+
+    The rest is read and dropped because functions-framework would otherwise read it all into memory at the end.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := request.stream.read(CHUNK_BYTES):
+        size += len(chunk)
+        if size <= limit_bytes:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+    if size > limit_bytes:
+        raise BodyTooLarge(
+            f"The body is larger than {limit_bytes} bytes.", fix="Send less; a push or webhook is a few hundred bytes."
+        )
+    return b"".join(chunks)
+
+
+def _refuse_method(method: str, methods: tuple[str, ...]) -> Answer:
+    allowed = ", ".join(methods)
+    answer = refuse(MethodNotAllowed(f"{method[:20]} is not served here.", fix=f"Use {allowed}."))
+    return Answer(status=answer.status, errors=answer.errors, headers={"Allow": allowed})

@@ -1,0 +1,140 @@
+"""Environment → settings. Read once per process, by entry points; everything else is handed what it needs.
+
+Every problem is reported at once, so that an operator deploys twice and not seven times. Secrets are `SecretStr`:
+their repr, and so every log line, shows stars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from controlplane.errors import AicdError
+
+GMAIL_API = "https://gmail.googleapis.com/"
+GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a password
+GOOGLE_CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"
+GITHUB_API = "https://api.github.com"
+TRUSTED_AUTHSERV_ID = "mx.google.com"
+
+
+class Misconfigured(AicdError):
+    """This function's environment is incomplete; the operator must complete it."""
+
+    default_code = "misconfigured"
+    http_status = 500
+
+
+class Environment:
+    """Reads variables and remembers every problem; call `check` before using what was read."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._problems: list[str] = []
+
+    def text(self, name: str, default: str = "") -> str:
+        """The value without surrounding space; required where there is no default."""
+        value = self._values.get(name, "").strip() or default
+        if not value:
+            self._problems.append(f"{name} is not set")
+        return value
+
+    def secret(self, name: str) -> SecretStr:
+        """A required secret."""
+        return SecretStr(self.text(name))
+
+    def url(self, name: str, default: str = "") -> str:
+        """An absolute http(s) address."""
+        value = self.text(name, default)
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            self._problems.append(f"{name} is not an http(s) address")
+        return value
+
+    def seconds(self, name: str, default: int) -> int:
+        """A positive whole number of seconds."""
+        value = self.text(name, str(default))
+        if not value.isdecimal() or not 0 < int(value) <= 10_000_000:
+            self._problems.append(f"{name} is not a positive whole number of seconds")
+            return default
+        return int(value)
+
+    def check(self) -> None:
+        """Raise `Misconfigured`, naming every problem seen so far."""
+        if self._problems:
+            raise Misconfigured(
+                f"The function's environment is incomplete: {'; '.join(self._problems)}.",
+                fix="Set these variables on the deployed function; docs/deploy-functions.md lists them all.",
+                details={"problems": list(self._problems)},
+            )
+
+
+@dataclass(frozen=True)
+class SupabaseSettings:
+    """Where the tables are, and the revocable token of role `aicd_functions`."""
+
+    url: str
+    publishable_key: str
+    token: SecretStr
+
+    @classmethod
+    def read(cls, environment: Environment) -> SupabaseSettings:
+        return cls(
+            url=environment.url("SUPABASE_URL"),
+            publishable_key=environment.text("SUPABASE_PUBLISHABLE_KEY"),
+            token=environment.secret("AICD_FUNCTIONS_TOKEN"),
+        )
+
+
+@dataclass(frozen=True)
+class GoogleSettings:
+    """The OAuth client and the refresh token of the mailbox."""
+
+    client_id: str
+    client_secret: SecretStr
+    refresh_token: SecretStr
+    token_uri: str
+    api_endpoint: str
+
+    @classmethod
+    def read(cls, environment: Environment) -> GoogleSettings:
+        return cls(
+            client_id=environment.text("GMAIL_CLIENT_ID"),
+            client_secret=environment.secret("GMAIL_CLIENT_SECRET"),
+            refresh_token=environment.secret("GMAIL_REFRESH_TOKEN"),
+            token_uri=environment.url("GOOGLE_TOKEN_URI", GOOGLE_TOKEN_URI),
+            api_endpoint=environment.url("GMAIL_API_ENDPOINT", GMAIL_API),
+        )
+
+
+@dataclass(frozen=True)
+class GitHubSettings:
+    """The token that may start workflows: `actions: write` on the target repositories and nothing else."""
+
+    api_url: str
+    token: SecretStr
+
+    @classmethod
+    def read(cls, environment: Environment) -> GitHubSettings:
+        return cls(api_url=environment.url("GITHUB_API_URL", GITHUB_API), token=environment.secret("AICD_GITHUB_TOKEN"))
+
+
+@dataclass(frozen=True)
+class CallerSettings:
+    """Whose Google ID token a function believes: one exact audience, one exact service account."""
+
+    audience: str
+    service_account: str
+    certs_url: str
+
+    @classmethod
+    def read(cls, environment: Environment, prefix: str) -> CallerSettings:
+        """`prefix` is AICD_PUSH or AICD_SCHEDULER."""
+        return cls(
+            audience=environment.text(f"{prefix}_AUDIENCE"),
+            service_account=environment.text(f"{prefix}_SERVICE_ACCOUNT"),
+            certs_url=environment.url("GOOGLE_CERTS_URL", GOOGLE_CERTS_URL),
+        )
