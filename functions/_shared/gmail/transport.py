@@ -1,0 +1,69 @@
+"""The HTTP under googleapiclient: requests instead of httplib2.
+
+httplib2 sends a request again, POST included, when a connection breaks before the answer; a mail would then be sent
+twice without our knowing. This transport sends once, always with a timeout, and is safe between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions._shared.settings import GoogleSettings
+
+if TYPE_CHECKING:
+    import httplib2
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+
+
+class RequestsHttp:
+    """Speaks the small part of httplib2.Http that googleapiclient uses."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(
+        self,
+        uri: str,
+        method: str = "GET",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        **_: Any,
+    ) -> tuple[httplib2.Response, bytes]:
+        """One request, once. Raises requests' and google-auth's exceptions."""
+        import httplib2
+
+        answer = self._session.request(
+            method,
+            uri,
+            data=body,
+            headers=dict(headers or {}),
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            allow_redirects=False,
+        )
+        fields = {name.lower(): value for name, value in answer.headers.items()}
+        response = httplib2.Response({**fields, "status": str(answer.status_code)})
+        response.reason = answer.reason
+        return response, answer.content
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+
+def open_transport(settings: GoogleSettings) -> RequestsHttp:
+    """A session that refreshes its access token by itself."""
+    import requests
+    from google.auth.transport.requests import AuthorizedSession, Request
+    from google.oauth2.credentials import Credentials
+
+    credentials = Credentials(
+        token=None,
+        refresh_token=settings.refresh_token.get_secret_value(),
+        token_uri=settings.token_uri,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+    )
+    return RequestsHttp(AuthorizedSession(credentials, auth_request=Request(requests.Session())))
