@@ -1,0 +1,136 @@
+"""What becomes of a mail, as a value: refused, answered with its problems, or taken in. Nothing here touches the world.
+
+The order is the rule: who wrote, before what was written. A stranger's attachments are never parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.message import Message, SpecAttachment
+from controlplane.spec import Problem, SpecCheck
+from controlplane.states import MessageState
+
+MOST_PROBLEMS = 25
+MOST_SPECS = 10
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class CheckedSpec:
+    """A candidate and what reading it gave."""
+
+    attachment: SpecAttachment
+    check: SpecCheck
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`specs` is filled only for ACCEPTED, `problems` only for INVALID; `reason` is a stable kebab-case word."""
+
+    state: MessageState
+    reason: str
+    problems: tuple[dict[str, Any], ...] = ()
+    specs: tuple[CheckedSpec, ...] = ()
+
+
+def refuse_sender(message: Message, senders: Sequence[str] | None) -> Decision | None:
+    """The refusal of a mail whose sender is not proven or not on the allow-list; None lets it through.
+
+    `senders` is None when the list is too long to be handed over: then the database alone decides, at the end.
+    """
+    if not message.accepted:
+        return Decision(MessageState.REFUSED, clean(message.reason, 200) or "refused")
+    if senders is not None and not is_listed(message.sender, senders):
+        return Decision(MessageState.REFUSED, "unknown-sender")
+    return None
+
+
+def is_listed(sender: str, patterns: Iterable[str]) -> bool:
+    """Whether an address matches an entry: itself, or everybody of its domain (`*@example.com`), case apart."""
+    address = sender.lower()
+    _, at, domain = address.rpartition("@")
+    return bool(at) and any(pattern.lower() in (address, f"*@{domain}") for pattern in patterns)
+
+
+def choose_candidates(message: Message) -> tuple[SpecAttachment, ...]:
+    """The attachments that are to be read as specifications, the same content once.
+
+    A note in plain text beside a written specification is a note; alone it is a letter.
+    """
+    written = [spec for spec in message.specs if spec.format != "text"] or list(message.specs)
+    once: dict[bytes, SpecAttachment] = {}
+    for spec in written:
+        once.setdefault(spec.content, spec)
+    return tuple(once.values())
+
+
+def decide(message: Message, checks: Sequence[CheckedSpec], senders: Sequence[str] | None) -> Decision:
+    """The whole decision. All specifications of a mail are taken in, or none is."""
+    refusal = refuse_sender(message, senders)
+    if refusal:
+        return refusal
+    if not checks:
+        return Decision(MessageState.INVALID, "no-specification", (no_specification(message),))
+    if len(checks) > MOST_SPECS:
+        return Decision(MessageState.INVALID, "too-many-specifications", (too_many_specifications(len(checks)),))
+    problems = tuple(problem for checked in checks for problem in find_problems(checked))
+    if problems:
+        return Decision(MessageState.INVALID, "specification-invalid", problems[:MOST_PROBLEMS])
+    return Decision(MessageState.ACCEPTED, "ok", specs=tuple(checks))
+
+
+def find_problems(checked: CheckedSpec) -> list[dict[str, Any]]:
+    """Why one candidate cannot be built; empty when it can."""
+    name = checked.attachment.name
+    if checked.check.problems:
+        return [describe_problem(name, problem) for problem in checked.check.problems]
+    if checked.check.spec is None:
+        return [describe_problem(name, Problem(path="", message="This is not a specification that we can read."))]
+    if checked.check.spec.needs_planning:
+        return [unplanned_letter(name)]
+    return []
+
+
+def unplanned_letter(name: str) -> dict[str, Any]:
+    """The one place that says no to a specification without a plan; planning letters will replace it."""
+    sentence = (
+        "This describes a wish, but no sprint with a Definition of Done, and planning a free letter is not offered "
+        "yet. Please attach a specification with at least one sprint; the example below can be copied."
+    )
+    return describe_problem(name, Problem(path="planning", message=sentence))
+
+
+def no_specification(message: Message) -> dict[str, Any]:
+    """The problem of a mail in which nothing could be a specification, with what was seen on the way."""
+    seen = f" ({'; '.join(message.problems[:5])})" if message.problems else ""
+    sentence = (
+        f"No specification was found in your mail{seen}. Please attach one as a file that ends in .yaml, .json or "
+        ".md, with at least one sprint and its Definition of Done; the example below can be copied."
+    )
+    return describe_problem("", Problem(path="", message=sentence))
+
+
+def too_many_specifications(count: int) -> dict[str, Any]:
+    """The problem of a mail with more specifications than one mail may carry."""
+    sentence = f"Your mail carries {count} specifications; please send at most {MOST_SPECS} in one mail."
+    return describe_problem("", Problem(path="", message=sentence))
+
+
+def describe_problem(attachment: str, problem: Problem) -> dict[str, Any]:
+    """A problem as it is stored and mailed; texts from the sender are bounded and without control characters."""
+    return {
+        "attachment": clean(attachment, 100),
+        "path": clean(problem.path, 200),
+        "line": problem.line,
+        "column": problem.column,
+        "message": clean(problem.message, 600),
+    }
+
+
+def clean(text: str, limit: int) -> str:
+    """Text that a database, a log and a mail can take: no control characters or lone surrogates, at most `limit`."""
+    return _CONTROL.sub(" ", text)[:limit].strip()

@@ -1,0 +1,107 @@
+"""One mailbox brought up to date: everything that arrived since the cursor is dealt with, then the cursor moves.
+
+A mail that Gmail cannot hand over now holds the cursor back but not the mails after it. Gmail and the database repeat
+themselves freely; unique ids in the database make that harmless.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from controlplane.errors import NotFound, OutsideError
+from functions._shared.gmail.errors import MailboxUnusable, MailRefused
+from functions._shared.gmail.port import Mailbox, RawMail
+from functions._shared.intake.arrivals import Step, fetch_arrivals
+from functions._shared.intake.records import Envelope
+from functions._shared.intake.take_in import Reader, take_in
+from functions._shared.ports import IntakeStore
+
+log = structlog.get_logger(__name__)
+
+# Past this many, Gmail as a whole is away and asking on only makes it worse.
+MOST_FETCH_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What intake works with. `reader` is given the mailbox's address, so that its own mail is known as such."""
+
+    store: IntakeStore
+    gmail: Callable[[str], Mailbox]
+    reader: Callable[[str], Reader]
+
+
+@dataclass
+class SyncReport:
+    """What was done, for the log and for tick's answer."""
+
+    full_sync: bool = False
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
+    """Bring one mailbox up to date; None when it is not ours.
+
+    Raises `OutsideError` when something must be tried again, `MailboxUnusable` when its operator must act first; the
+    latter is recorded with the mailbox.
+    """
+    mailbox = intake.store.open_mailbox(email)
+    if mailbox is None:
+        return None
+    mailbox_id = str(mailbox["mailbox_id"])
+    try:
+        return _Sync(intake, mailbox_id, str(mailbox["email"]), mailbox.get("senders")).run(mailbox.get("history_id"))
+    except MailboxUnusable as error:
+        intake.store.fail_mailbox(mailbox_id, error.message, error.fix)
+        raise
+
+
+class _Sync:
+    """One pass over one mailbox."""
+
+    def __init__(self, intake: Intake, mailbox_id: str, email: str, senders: list[str] | None) -> None:
+        self._store = intake.store
+        self._gmail = intake.gmail(email)
+        self._reader = intake.reader(email)
+        self._mailbox_id = mailbox_id
+        self._senders = None if senders is None else tuple(senders)
+        self._failures: list[OutsideError] = []
+        self._report = SyncReport()
+
+    def run(self, cursor: str | None) -> SyncReport:
+        arrivals = fetch_arrivals(self._gmail, cursor)
+        self._report.full_sync = arrivals.full_sync
+        for step in arrivals.steps:
+            self._handle(step)
+        if self._failures:
+            raise self._failures[0]
+        if arrivals.cursor != cursor:
+            self._store.advance_mailbox(self._mailbox_id, arrivals.cursor)
+        log.info("mailbox synced", full_sync=arrivals.full_sync, outcomes=dict(self._report.outcomes))
+        return self._report
+
+    def _handle(self, step: Step) -> None:
+        mail = self._fetch(step.gmail_id)
+        if mail is None:
+            return
+        cursor = None if self._failures else step.cursor  # never past a mail that is still to come
+        envelope = Envelope(self._mailbox_id, mail, cursor)
+        self._report.outcomes[take_in(envelope, self._senders, self._reader, self._store)] += 1
+
+    def _fetch(self, gmail_id: str) -> RawMail | None:
+        try:
+            return self._gmail.fetch_raw(gmail_id)
+        except (NotFound, MailRefused):
+            self._report.outcomes["gone"] += 1
+        except MailboxUnusable:
+            raise
+        except OutsideError as error:
+            self._failures.append(error)
+            log.warning("mail not fetched", gmail_id=gmail_id, code=error.code)
+            if len(self._failures) >= MOST_FETCH_FAILURES:
+                raise
+        return None

@@ -1,0 +1,117 @@
+"""One mail, from its raw bytes to rows: read, judged, stored.
+
+What fails because of the mail itself is recorded as refused, so that one poisoned mail never blocks its mailbox. What
+fails because of the world outside is raised, and the mail is taken again later; every id and key is computed from the
+mail, so a second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+from controlplane.logs import bind_correlation
+
+from controlplane.errors import AicdError, BrokenPromise, NotAllowed, NotAuthenticated, OutsideError
+from controlplane.message import Message
+from controlplane.spec import SpecCheck
+from controlplane.states import MessageState
+from functions._shared.intake.arrivals import why_not_for_us
+from functions._shared.intake.decide import (
+    CheckedSpec,
+    Decision,
+    choose_candidates,
+    decide,
+    refuse_sender,
+)
+from functions._shared.intake.records import CONTENT_TYPES, Envelope, message_row, spec_row
+from functions._shared.ports import IntakeStore
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The two pure readers of hostile bytes."""
+
+    read_mail: Callable[[bytes], Message]
+    check_spec: Callable[[bytes, str], SpecCheck]
+
+
+def take_in(envelope: Envelope, senders: tuple[str, ...] | None, reader: Reader, store: IntakeStore) -> str:
+    """Deal with one mail; the answer is the outcome's word. Raises only `OutsideError`."""
+    bind_correlation(envelope.correlation_id)
+    try:
+        message, decision = judge(envelope, senders, reader)
+        with _store_faults_hold_mail():
+            outcome = _keep(envelope, message, decision, store)
+    except OutsideError:
+        raise
+    except Exception:
+        log.exception("mail cannot be taken in", gmail_id=envelope.mail.gmail_id)
+        outcome = _record_unreadable(envelope, store)
+    log.info("mail taken in", gmail_id=envelope.mail.gmail_id, outcome=outcome, size=len(envelope.mail.raw))
+    return outcome
+
+
+def judge(envelope: Envelope, senders: tuple[str, ...] | None, reader: Reader) -> tuple[Message, Decision]:
+    """Read the mail and decide. Specifications are parsed only for a sender who may send them."""
+    reason = why_not_for_us(envelope.mail.labels)
+    if reason:
+        return Message(sender="", accepted=False, reason=reason), Decision(MessageState.IGNORED, reason)
+    message = reader.read_mail(envelope.mail.raw)
+    refusal = refuse_sender(message, senders)
+    if refusal:
+        return message, refusal
+    candidates = choose_candidates(message)
+    checks = [CheckedSpec(spec, reader.check_spec(spec.content, spec.name)) for spec in candidates]
+    return message, decide(message, checks, senders)
+
+
+def _keep(envelope: Envelope, message: Message, decision: Decision, store: IntakeStore) -> str:
+    row = message_row(envelope, message, decision)
+    if decision.state is not MessageState.ACCEPTED:
+        return f"{decision.state.value.lower()}:{decision.reason}:{store.record_message(row)['outcome']}"
+    specs = [_put_spec(envelope, checked, store) for checked in decision.specs]
+    return str(store.ingest_message(row, specs)["outcome"])
+
+
+def _put_spec(envelope: Envelope, checked: CheckedSpec, store: IntakeStore) -> dict[str, object]:
+    """The object first, then the row: a row never names an object that is not there."""
+    from controlplane import ids
+
+    spec_id = ids.spec_id(envelope.message_id, checked.attachment.content)
+    store.put_spec(spec_id, checked.attachment.content, CONTENT_TYPES[checked.attachment.format])
+    return spec_row(spec_id, f"{spec_id}/source", checked)
+
+
+def _record_unreadable(envelope: Envelope, store: IntakeStore) -> str:
+    """The last resort: the mail's ids and size, nothing of its content. Only a broken store can refuse that."""
+    decision = Decision(MessageState.REFUSED, "unreadable")
+    nobody = Message(sender="", accepted=False, reason="unreadable")
+    try:
+        store.record_message(message_row(envelope, nobody, decision))
+    except AicdError as error:
+        raise _store_at_fault(error) from error
+    return "refused:unreadable"
+
+
+@contextmanager
+def _store_faults_hold_mail() -> Iterator[None]:
+    """Where the store is at fault and not the mail, the mail is kept for later instead of being given up."""
+    try:
+        yield
+    except (NotAuthenticated, NotAllowed, BrokenPromise) as error:
+        raise _store_at_fault(error) from error
+
+
+def _store_at_fault(error: AicdError) -> OutsideError:
+    if isinstance(error, OutsideError):
+        return error
+    return OutsideError(
+        f"The database does not do what this function asks: {error.message}",
+        fix=error.fix or "Check that the migrations are applied and that AICD_FUNCTIONS_TOKEN is live.",
+        code="store-at-fault",
+    )
