@@ -1,0 +1,1 @@
+"""The mails we write: what they say, how they look, and where they may go."""

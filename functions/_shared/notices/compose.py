@@ -1,0 +1,77 @@
+"""A notice → the mail: text for those who read text, HTML that needs nothing from outside."""
+
+from __future__ import annotations
+
+import functools
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from functions._shared.notices.example import EXAMPLE
+from functions._shared.notices.headers import set_headers
+from functions._shared.notices.links import REPORT, Link
+from functions._shared.notices.notice import Notice
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def compose_mail(notice: Notice, links: tuple[Link, ...], domain: str) -> EmailMessage:
+    """The whole mail, ready to send."""
+    facts = {
+        "notice": notice,
+        "run": notice.run,
+        "report": next((link for link in links if link.name == REPORT), None),
+        "links": links,
+        "example": EXAMPLE,
+    }
+    mail = EmailMessage(policy=SMTP)
+    set_headers(mail, notice, domain)
+    mail.set_content(_render(f"{notice.template}.txt", facts), cte="quoted-printable")
+    mail.add_alternative(_render(f"{notice.template}.html", facts), subtype="html", cte="quoted-printable")
+    return mail
+
+
+def _render(name: str, facts: dict[str, Any]) -> str:
+    return _environment().get_template(name).render(facts)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html"], default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"money": _money, "duration": _duration, "bytesize": _bytesize, "status_word": _status_word}
+    return environment
+
+
+def _money(amount: float) -> str:
+    return f"US$ {amount:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _bytesize(size: int | None) -> str:
+    if size is None:
+        return ""
+    return f"{size} B" if size < 1_000 else f"{size / 1_000:.0f} kB" if size < 1_000_000 else f"{size / 1e6:.1f} MB"
+
+
+def _status_word(status: str) -> str:
+    return {"passed": "met", "failed": "not met", "not_measured": "not measured"}.get(status, status)

@@ -1,0 +1,189 @@
+"""What a mail has to say, read from the database's description and bounded: nothing in it is trusted to be short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from controlplane.noun import Noun
+
+Template = Literal["spec_received", "spec_invalid", "report"]
+
+_ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\ud800-\udfff]")
+
+
+class ProblemLine(Noun):
+    """One reason why a specification cannot be built; line and column count from 1."""
+
+    attachment: str = ""
+    path: str = ""
+    line: int | None = None
+    column: int | None = None
+    message: str
+
+
+class CriterionLine(Noun):
+    """One row of the verdict table, as texts."""
+
+    id: str
+    required: str
+    actual: str
+    status: str
+    reason: str
+
+
+class ArtifactLine(Noun):
+    """One file that the run left in storage."""
+
+    name: str
+    path: str
+    size: int | None = None
+
+
+class RunFacts(Noun):
+    """What is known about a finished run; empty texts and None where nothing was measured."""
+
+    run_id: str = ""
+    result: str = ""
+    reason: str = ""
+    criteria: tuple[CriterionLine, ...] = ()
+    pull_request_url: str = ""
+    ci_url: str = ""
+    branch: str = ""
+    commit: str = ""
+    cost_usd: float | None = None
+    duration_seconds: float | None = None
+    artifacts: tuple[ArtifactLine, ...] = ()
+
+
+class Notice(Noun):
+    """One mail to one person."""
+
+    outbox_id: str
+    template: Template
+    mailbox: str
+    recipient: str
+    subject: str = ""
+    thread_id: str = ""
+    rfc_message_id: str = ""
+    references: str = ""
+    title: str = ""
+    repo: str = ""
+    spec_id: str = ""
+    sprint: str = ""
+    sprints: tuple[str, ...] = ()
+    problems: tuple[ProblemLine, ...] = ()
+    run: RunFacts = Field(default_factory=RunFacts)
+
+
+def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None:
+    """The notice, or None when there is no address it may go to."""
+    recipient = text(description.get("recipient"), 320).strip()
+    mailbox = text(description.get("mailbox_email"), 320).strip()
+    if not _ADDRESS.fullmatch(recipient) or not _ADDRESS.fullmatch(mailbox) or recipient.lower() == mailbox.lower():
+        return None
+    spec, sprint = _mapping(description.get("spec")), _mapping(description.get("sprint"))
+    return Notice(
+        outbox_id=outbox_id,
+        template=description["template"],
+        mailbox=mailbox,
+        recipient=recipient,
+        subject=text(description.get("subject"), 300),
+        thread_id=text(description.get("gmail_thread_id"), 200),
+        rfc_message_id=text(description.get("rfc_message_id"), 2_000),
+        references=text(description.get("references"), 20_000),
+        title=text(spec.get("title"), 200),
+        repo=text(spec.get("repo"), 200),
+        spec_id=text(spec.get("id") or spec.get("spec_id"), 64),
+        sprint=text(sprint.get("label"), 100),
+        sprints=tuple(text(item.get("label"), 100) for item in _items(spec.get("sprints"), most=20)),
+        problems=tuple(_problem(item) for item in _items(description.get("problems"))),
+        run=_run(_mapping(description.get("run")), description),
+    )
+
+
+def text(value: Any, limit: int) -> str:
+    """A bounded text without control characters; what is not text is shown as such."""
+    if value is None:
+        return ""
+    return _CONTROL.sub(" ", str(value))[:limit]
+
+
+def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
+    summary = _mapping(run.get("summary_json"))
+    pull_request = _mapping(summary.get("pull_request")) or _mapping(run.get("pull_request"))
+    return RunFacts(
+        run_id=text(run.get("id") or run.get("run_id"), 64),
+        result=text(run.get("result"), 20),
+        reason=text(_mapping(summary.get("error")).get("message") or summary.get("reason"), 2_000),
+        criteria=tuple(_criterion(item) for item in _items(_mapping(summary.get("verdict")).get("criteria"))),
+        pull_request_url=_link(
+            summary.get("pull_request_url") or pull_request.get("url") or run.get("pull_request_url")
+        ),
+        ci_url=_link(run.get("ci_url") or run.get("url")),
+        branch=text(summary.get("branch") or run.get("branch"), 200),
+        commit=text(summary.get("commit") or run.get("commit"), 64),
+        cost_usd=_number(summary.get("cost_usd", summary.get("cost"))),
+        duration_seconds=_number(summary.get("duration_seconds")),
+        artifacts=tuple(_artifact(item) for item in _items(description.get("artifacts")) if item.get("storage_path")),
+    )
+
+
+def _problem(item: Mapping[str, Any]) -> ProblemLine:
+    return ProblemLine(
+        attachment=text(item.get("attachment"), 200),
+        path=text(item.get("path"), 300),
+        line=_whole(item.get("line")),
+        column=_whole(item.get("column")),
+        message=text(item.get("message"), 1_000),
+    )
+
+
+def _criterion(item: Mapping[str, Any]) -> CriterionLine:
+    return CriterionLine(
+        id=text(item.get("id"), 64),
+        required=_figure(item.get("required")),
+        actual=_figure(item.get("actual")),
+        status=text(item.get("status"), 20),
+        reason=text(item.get("reason"), 500),
+    )
+
+
+def _artifact(item: Mapping[str, Any]) -> ArtifactLine:
+    name = text(item.get("name") or item.get("kind"), 100)
+    return ArtifactLine(name=name, path=text(item.get("storage_path"), 300), size=_whole(item.get("size")))
+
+
+def _items(value: Any, most: int = 50) -> Iterable[Mapping[str, Any]]:
+    return [item for item in value[:most] if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _figure(value: Any) -> str:
+    """A figure as a person writes it: yes, no, 0.85, nothing for what is not there."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return text(value, 200)
+
+
+def _link(value: Any) -> str:
+    """An http(s) address without blanks; anything else is not linked."""
+    address = text(value, 2_000)
+    return address if re.fullmatch(r"https?://[^\s<>\"']+", address) else ""

@@ -1,0 +1,222 @@
+"""The mails: safe headers, escaped text, and every fact that the database gave."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+
+from controlplane.errors import NotFound
+from functions._shared.notices.compose import compose_mail
+from functions._shared.notices.headers import reply_subject, thread_of
+from functions._shared.notices.links import Link, sign_links
+from functions._shared.notices.notice import Notice, read_notice
+
+DOMAIN = "notices.example"
+EVIL = "<script>alert(1)</script>\r\nBcc: victim@example.org"
+
+
+def description(**over: Any) -> dict[str, Any]:
+    return {
+        "template": "report",
+        "mailbox_email": "specs@inbox.example",
+        "recipient": "ada@example.org",
+        "subject": "A greeting",
+        "gmail_thread_id": "t1",
+        "rfc_message_id": "<m1@example.org>",
+        "references": "<m0@example.org>",
+        "problems": [],
+        "spec": {"id": "s-1", "repo": "o/r", "title": "Greeting", "sprints": [{"label": "S1"}, {"label": "S2"}]},
+        "sprint": {"label": "S1"},
+        "run": {
+            "id": "r-1",
+            "result": "FAILED",
+            "branch": "aicd/12/S1",
+            "commit": "0123456789abcdef",
+            "pull_request": {"url": "https://github.example/o/r/pull/1"},
+            "summary_json": {
+                "cost_usd": 0.5,
+                "duration_seconds": 75,
+                "verdict": {
+                    "criteria": [
+                        {"id": "unit_pass", "required": True, "actual": True, "status": "passed", "reason": "all pass"},
+                        {"id": "coverage_min", "required": 0.8, "actual": 0.5, "status": "failed", "reason": "too low"},
+                        {"id": "e2e_pass", "required": True, "status": "not_measured", "reason": "no report"},
+                    ]
+                },
+            },
+        },
+        "artifacts": [
+            {"id": "a", "name": "summary.json", "size": 900, "storage_path": "r-1/a"},
+            {"id": "b", "name": "report.html", "size": 12_345, "storage_path": "r-1/b"},
+            {"id": "c", "name": "gone.txt", "size": 1, "storage_path": "r-1/c"},
+        ],
+    } | over  # fmt: skip
+
+
+def notice(**over: Any) -> Notice:
+    found = read_notice("5d0c7d1e-0000-4000-8000-000000000001", description(**over))
+    assert found is not None
+    return found
+
+
+def parsed(mail: EmailMessage) -> EmailMessage:
+    return email.message_from_bytes(bytes(mail), policy=email.policy.default)
+
+
+def body(mail: EmailMessage, kind: str) -> str:
+    part = parsed(mail).get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+class Signer:
+    def sign_artifact(self, path: str, seconds: int, download_name: str) -> str:
+        if path.endswith("/c"):
+            raise NotFound("deleted")
+        return f"https://storage.example/{path}?token=x&s={seconds}&download={download_name}"
+
+
+def test_reply_stays_in_its_thread_and_says_that_a_machine_wrote_it() -> None:
+    mail = parsed(compose_mail(notice(), (), DOMAIN))
+    assert mail["From"] == "specs@inbox.example"
+    assert mail["To"] == "ada@example.org"
+    assert mail["Subject"] == "Re: A greeting"
+    assert mail["In-Reply-To"] == "<m1@example.org>"
+    assert mail["References"] == "<m0@example.org> <m1@example.org>"
+    assert mail["Auto-Submitted"] == "auto-replied"
+    assert mail["X-Aicd-Notice"] == "5d0c7d1e-0000-4000-8000-000000000001"
+    assert mail["Message-ID"] == "<5d0c7d1e-0000-4000-8000-000000000001@notices.example>"
+
+
+def test_same_row_gives_the_same_message_id() -> None:
+    assert compose_mail(notice(), (), DOMAIN)["Message-ID"] == compose_mail(notice(), (), DOMAIN)["Message-ID"]
+
+
+def test_no_senders_text_breaks_out_of_a_header() -> None:
+    evil = {"subject": f"Hello{EVIL}", "rfc_message_id": f"<m1@x>{EVIL}", "references": f"{EVIL} <a@b>\r\nCc: x@y"}
+    mail = parsed(compose_mail(notice(**evil), (), DOMAIN))
+    wanted = {"From", "To", "Subject", "Message-ID", "In-Reply-To", "References", "Auto-Submitted",
+              "X-Auto-Response-Suppress", "X-Aicd-Notice", "MIME-Version", "Content-Type"}  # fmt: skip
+    assert set(mail.keys()) == wanted
+    assert len(mail.keys()) == len(wanted)
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [None, "", "no-address", "a@b, c@d", "a@b\r\nBcc: c@d", "<a@b>", "a b@c.d", "specs@INBOX.example", "a@b@c"],
+)
+def test_mail_goes_to_one_plain_address_that_is_not_our_own_or_to_nobody(recipient: str | None) -> None:
+    assert read_notice("1", description(recipient=recipient)) is None
+
+
+def test_text_from_outside_is_escaped_in_html() -> None:
+    evil = description(
+        template="spec_invalid",
+        problems=[{"attachment": EVIL, "path": EVIL, "line": 3, "column": 1, "message": EVIL}],
+    )
+    mail = compose_mail(notice(**evil), (), DOMAIN)
+    assert "<script>alert" not in body(mail, "html")
+    assert "&lt;script&gt;" in body(mail, "html")
+
+
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "data:text/html,x", 'https://x" onload="y', "//x", "https://a b"]
+)
+def test_only_web_addresses_become_links(address: str) -> None:
+    run = {"result": "PASSED", "summary_json": {"pull_request_url": address}}
+    assert "Open the pull request" not in body(compose_mail(notice(run=run), (), DOMAIN), "html")
+
+
+@pytest.mark.parametrize("template", ["spec_received", "spec_invalid", "report"])
+def test_html_needs_nothing_from_outside_and_knows_dark_screens(template: str) -> None:
+    html = body(compose_mail(notice(template=template), (), DOMAIN), "html")
+    assert "prefers-color-scheme: dark" in html
+    assert not any(word in html for word in ("src=", "<link", "@import", "url(", "<script"))
+
+
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_report_has_the_verdict_the_reasons_the_links_the_cost_and_the_time(kind: str) -> None:
+    facts = notice()
+    text = body(compose_mail(facts, sign_links(facts, Signer()), DOMAIN), kind)  # type: ignore[arg-type]
+    for wanted in (
+        "unit_pass", "coverage_min", "too low", "e2e_pass", "no report", "2 of 3 criteria", "not measured", "0.8",
+        "0.5", "https://github.example/o/r/pull/1", "report.html", "summary.json", "1 min 15 s", "US$ 0.50",
+        "0123456789ab", "aicd/12/S1", "o/r",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+    assert "gone.txt" not in text
+
+
+def test_report_comes_first_among_the_links_and_lives_seven_days() -> None:
+    links = sign_links(notice(), Signer())  # type: ignore[arg-type]
+    assert [link.name for link in links] == ["report.html", "summary.json"]
+    assert "s=604800" in links[0].url
+
+
+def test_run_that_never_began_says_why() -> None:
+    run = {
+        "result": "FAILED",
+        "summary_json": {"error": {"code": "workflow-not-found", "message": "No workflow there."}},
+    }
+    text = body(compose_mail(notice(run=run), (), DOMAIN), "plain")
+    assert "before the change could be judged" in text
+    assert "No workflow there." in text
+
+
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_broken_specification_is_answered_with_each_place_and_an_example(kind: str) -> None:
+    problems = [
+        {"attachment": "spec.yaml", "path": "planning", "line": 3, "column": 7, "message": "A sprint is missing."},
+        {"attachment": "", "path": "", "line": None, "column": None, "message": "Second thing."},
+    ]
+    text = body(compose_mail(notice(template="spec_invalid", problems=problems), (), DOMAIN), kind)
+    assert "spec.yaml, line 3, column 7" in text
+    assert "A sprint is missing." in text
+    assert "Second thing." in text
+    assert "coverage_min: 0.8" in text
+
+
+def test_receipt_names_the_sprints() -> None:
+    text = body(compose_mail(notice(template="spec_received", run=None, sprint=None), (), DOMAIN), "plain")
+    assert "S1, S2" in text
+    assert "s-1" in text
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"run": None, "spec": None, "sprint": None, "artifacts": None, "problems": None},
+        {"run": {"summary_json": "text"}, "problems": "text", "artifacts": [1, None]},
+        {"run": {"summary_json": {"verdict": {"criteria": [None, {}]}, "cost_usd": "much", "duration_seconds": True}}},
+        {"problems": [{"line": "3", "column": 2.5, "message": None}] * 200},
+    ],
+)
+@pytest.mark.parametrize("template", ["spec_received", "spec_invalid", "report"])
+def test_description_with_holes_still_makes_a_mail(template: str, broken: dict[str, Any]) -> None:
+    assert len(bytes(compose_mail(notice(template=template, **broken), (Link("x", "https://x"),), DOMAIN))) > 500
+
+
+@pytest.mark.parametrize(
+    ("subject", "reply"),
+    [
+        ("Hello", "Re: Hello"),
+        ("RE: Hello", "RE: Hello"),
+        ("AW: Hallo", "AW: Hallo"),
+        ("", "Re: your specification"),
+        ("a\r\nBcc: x", "Re: a Bcc: x"),
+        ("x" * 999, "Re: " + "x" * 200),
+    ],
+)
+def test_subject_gets_one_re_on_one_line(subject: str, reply: str) -> None:
+    assert reply_subject(subject) == reply
+
+
+def test_long_thread_keeps_its_root_and_its_end() -> None:
+    references = " ".join(f"<m{number}@x>" for number in range(500))
+    kept = thread_of(references, "<m499@x>")
+    assert len(kept) == 20
+    assert (kept[0], kept[-2], kept[-1]) == ("<m0@x>", "<m498@x>", "<m499@x>")
