@@ -1,0 +1,78 @@
+"""Claim, carry out, mark: the same for every kind of work.
+
+Rows are claimed one by one, so that a lease is never spent waiting behind another row's slow upstream.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from controlplane.logs import bind_correlation
+
+from controlplane.errors import AicdError, BrokenPromise, OutsideError
+from functions._shared.ports import OutboxStore, Row
+
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS = 60
+DRAIN_SECONDS = 40.0
+MOST_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Work:
+    """One kind, and how a row of it is carried out; the result is kept with the row. After eight failures the
+    database gives a row up and tells whom it concerns."""
+
+    kind: str
+    carry_out: Callable[[Row], dict[str, Any]]
+
+
+@dataclass
+class DrainReport:
+    """Rows by what became of them: finished, retried, dead, lost (the lease went to somebody else)."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, int]:
+        return {name: self.counts[name] for name in ("claimed", "finished", "retried", "dead", "lost")}
+
+
+def drain_outbox(store: OutboxStore, work: Work, *, clock: Callable[[], float] = time.monotonic) -> DrainReport:
+    """Work off what is due, until nothing is left or the time is up; tick or the next webhook takes the rest."""
+    report = DrainReport()
+    ends_at = clock() + DRAIN_SECONDS
+    while report.counts["claimed"] < MOST_ROWS and clock() < ends_at:
+        rows = store.claim_outbox([work.kind], 1, LEASE_SECONDS)
+        if not rows:
+            break
+        report.counts["claimed"] += 1
+        report.counts[_work_off(store, work, rows[0])] += 1
+    return report
+
+
+def _work_off(store: OutboxStore, work: Work, row: Row) -> str:
+    bind_correlation(str(row.get("correlation_id") or row["id"]))
+    try:
+        result = work.carry_out(row)
+    except AicdError as error:
+        return _retry(store, work, row, error)
+    except Exception:
+        log.exception("outbox row crashed", outbox_id=row["id"], kind=work.kind)
+        return _retry(store, work, row, BrokenPromise("Carrying this row out met a fault of ours."))
+    kept = store.finish_outbox(str(row["id"]), str(row["lease_id"]), result)
+    log.info("outbox row finished", outbox_id=row["id"], kind=work.kind, lease_kept=kept, **result)
+    return "finished" if kept else "lost"
+
+
+def _retry(store: OutboxStore, work: Work, row: Row, error: AicdError) -> str:
+    wish = error.retry_after_seconds if isinstance(error, OutsideError) else None
+    answer = store.retry_outbox(str(row["id"]), str(row["lease_id"]), f"{error.code}: {error}"[:1_000], wish)
+    dead = bool(answer.get("dead"))
+    log.warning("outbox row failed", outbox_id=row["id"], kind=work.kind, code=error.code, reason=str(error), dead=dead)
+    return "dead" if dead else "retried"

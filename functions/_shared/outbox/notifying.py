@@ -1,0 +1,59 @@
+"""A notify row carried out: the mail composed, and sent once in the requester's thread.
+
+The database names the recipient: the proven sender of an allow-listed mail, or nobody. The Message-ID is made of the
+outbox row's id, so that a second attempt can see whether the first one's mail went out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.errors import NotFound
+from functions._shared.gmail.port import Mailbox
+from functions._shared.notices.compose import compose_mail
+from functions._shared.notices.links import sign_links
+from functions._shared.notices.notice import Notice, read_notice
+from functions._shared.outbox.drain import Work
+from functions._shared.ports import NotifyStore, Row
+
+
+@dataclass(frozen=True)
+class Sending:
+    """`domain` is the right side of our Message-IDs; it need not exist, but must never change."""
+
+    gmail: Callable[[str], Mailbox]
+    domain: str
+
+
+def notify_work(store: NotifyStore, sending: Sending) -> Work:
+    """The work of kind `notify`."""
+    return Work(kind="notify", carry_out=lambda row: send_notice(row, store, sending))
+
+
+def send_notice(row: Row, store: NotifyStore, sending: Sending) -> dict[str, Any]:
+    """Compose and send. Raises whatever must be tried again."""
+    outbox_id = str(row["id"])
+    try:
+        notice = read_notice(outbox_id, store.describe_notice(outbox_id))
+    except NotFound:
+        notice = None
+    if notice is None:
+        return {"outcome": "nothing-to-send"}
+    gmail = sending.gmail(notice.mailbox)
+    mail = compose_mail(notice, sign_links(notice, store), sending.domain)
+    if int(row["attempts"]) > 1:
+        sent = gmail.find_sent(str(mail["Message-ID"]))
+        if sent:
+            return {"outcome": "already-sent", "gmail_id": sent}
+    return {"outcome": "sent", "gmail_id": _send(gmail, bytes(mail), notice), "template": notice.template}
+
+
+def _send(gmail: Mailbox, mail: bytes, notice: Notice) -> str:
+    if not notice.thread_id:
+        return gmail.send(mail, None)
+    try:
+        return gmail.send(mail, notice.thread_id)
+    except NotFound:  # the thread was deleted from our side; the requester still has his
+        return gmail.send(mail, None)

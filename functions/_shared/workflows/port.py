@@ -1,0 +1,30 @@
+"""What dispatch may ask of GitHub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from controlplane.errors import CallerError
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A workflow run as GitHub names it."""
+
+    ci_run_id: str
+    url: str
+
+
+class WorkflowRefused(CallerError):
+    """GitHub will never start this workflow as things are."""
+
+    default_code = "workflow-refused"
+
+
+class Workflows(Protocol):
+    """Both methods raise `WorkflowRefused` for good and `OutsideError` for now."""
+
+    def start_run(self, repo: str, workflow: str, ref: str, inputs: dict[str, str]) -> StartedRun | None: ...
+
+    def find_run(self, repo: str, workflow: str, run_id: str) -> StartedRun | None: ...
