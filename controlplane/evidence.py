@@ -132,6 +132,9 @@ class Evidence(Noun):
     files: tuple[EvidenceFile, ...] = ()
     runs: tuple[ToolRun, ...] = ()
     integrity: tuple[IntegrityFinding, ...] | None = None
+    changed_lines: dict[str, frozenset[int]] | None = Field(
+        None, description="Lines the change added or altered, by path from the repository root; None without a diff."
+    )
     isolation: str = ""
     looked_in: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -12,10 +12,11 @@ from controlplane.errors import CallerError
 MEBIBYTE = 1024 * 1024
 XML_BYTES = 64 * MEBIBYTE
 JSON_BYTES = 24 * MEBIBYTE
-TEXT_BYTES = 16 * MEBIBYTE
+TEXT_BYTES = 8 * MEBIBYTE
 XML_DEPTH = 100
 # One tag, comment or attribute list. expat holds a token in memory until it is complete.
 XML_TOKEN_BYTES = 4 * MEBIBYTE
+XML_ATTRIBUTES = 200
 # A container costs some sixty times the two bytes it is written with, an element some thirty times.
 JSON_CONTAINERS = 500_000
 JSON_ELEMENTS = 2_000_000

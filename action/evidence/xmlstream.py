@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from action.evidence.limits import MEBIBYTE, XML_DEPTH, XML_TOKEN_BYTES, UnreadableReport
+from action.evidence.limits import MEBIBYTE, XML_ATTRIBUTES, XML_DEPTH, XML_TOKEN_BYTES, UnreadableReport
 from action.evidence.wording import one_line
 from controlplane.evidence import EvidenceFile, Kind
 
@@ -107,6 +107,8 @@ class XmlStream:
         self._depth += 1
         if self._depth > XML_DEPTH:
             raise UnreadableReport(f"the XML is nested deeper than {XML_DEPTH}")
+        if len(attributes) > XML_ATTRIBUTES:
+            raise UnreadableReport(f"an element has more than {XML_ATTRIBUTES} attributes")
         if ":" in name:
             name = name.rpartition(":")[2]
         reader = self.reader or self._open(name, attributes)

@@ -1,0 +1,43 @@
+"""e2e_pass: every end-to-end test passed and at least one did. Playwright's JSON, or JUnit that is marked so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from action.gate.criteria.unit_pass import failing_cases
+from action.gate.facts import Facts, add_totals, is_e2e, named, why_unreadable
+from action.gate.rule import Finding, Rule, asked_true, failed, not_measured, passed
+
+_FIX = (
+    "Fix: name Playwright's JSON report among the reports, or a JUnit report with `e2e` or `playwright` in its name or "
+    "the property aicd.suite=e2e."
+)
+
+
+def _judge(_required: Any, facts: Facts) -> Finding:
+    failing = tuple(failing_cases(case for file in facts.e2e for case in file.cases))
+    totals = add_totals(file.tests for file in facts.e2e if file.tests)
+    if failing:
+        return failed(
+            f"{len(failing)} of {totals.total} end-to-end tests did not pass. Fix: make them pass; the first is "
+            f"{failing[0]}.",
+            actual=False,
+            evidence=failing,
+        )
+    unreadable = tuple(
+        file for file in facts.unreadable("playwright", "junit") if "playwright" in file.could_be or is_e2e(file)
+    )
+    if unreadable:
+        return not_measured(
+            f"{why_unreadable(unreadable)}. Fix: run the tests again to their end.", evidence=named(unreadable)
+        )
+    if not totals.total:
+        return not_measured(f"There is no end-to-end test in the reports. {facts.looked()} {_FIX}")
+    if not totals.passed:
+        return not_measured(
+            f"All {totals.total} end-to-end tests were skipped, so nothing was shown. Fix: let them run."
+        )
+    return passed(f"{totals.passed} of {totals.total} end-to-end tests passed.", actual=True, evidence=named(facts.e2e))
+
+
+RULE = Rule("e2e_pass", "Every end-to-end test passes, and at least one did.", asked_true("e2e_pass"), _judge)
