@@ -1,0 +1,65 @@
+"""The runner's side of the database: one method per verb of role aicd_runner, for the one run of its token.
+
+Arguments and answers are those of docs/architecture.md, "Verbs". Every method raises OutsideError when Supabase cannot
+be reached, NotAuthenticated when the token is dead, NotFound when the run is not the token's, and NotAllowed when the
+token's scope is the other half's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controlplane.store.calls import Caller
+from controlplane.store.functions import ARTIFACTS, SPECS
+
+Row = dict[str, Any]
+
+
+class RunnerStore(Caller):
+    """The action speaks to Supabase through this."""
+
+    def start_run(self, run_id: str, ci_run_id: str, ci_attempt: int) -> Row:
+        """Asks to be let in; look at `outcome` before doing anything else."""
+        return dict(self._call("start_run_v1", run_id=run_id, ci_run_id=ci_run_id, ci_attempt=ci_attempt))
+
+    def record_event(
+        self, run_id: str, phase: str, message: str, metadata: Mapping[str, Any], event_id: str | None = None
+    ) -> str:
+        """The event's id. It is made up before the first try, so that a repeated call is one event."""
+        event_id = event_id or str(uuid.uuid4())
+        arguments = {"run_id": run_id, "phase": phase, "message": message, "metadata": metadata, "event_id": event_id}
+        return str(self._call("record_event_v1", **arguments))
+
+    def record_execution(self, run_id: str, execution: Mapping[str, Any]) -> str:
+        """The execution's id. Written at its start and again at its end, when `id` is given."""
+        execution = {"id": str(uuid.uuid4()), **execution}
+        return str(self._call("record_execution_v1", run_id=run_id, execution=execution))
+
+    def record_artifact(self, run_id: str, artifact: Mapping[str, Any]) -> str:
+        """The artifact's id. Store its bytes first: a row never names an object that is not there."""
+        return str(self._call("record_artifact_v1", run_id=run_id, artifact=artifact))
+
+    def record_pull_request(self, run_id: str, pull_request: Mapping[str, Any]) -> None:
+        """Without a `url` only branch and commit are recorded."""
+        self._call("record_pull_request_v1", run_id=run_id, pull_request=pull_request)
+
+    def finish_run(self, run_id: str, result: str, summary: Mapping[str, Any]) -> Row:
+        """Raises Conflict when the run has already ended with the other result."""
+        return dict(self._call("finish_run_v1", run_id=run_id, result=result, summary=summary))
+
+    def get_spec(self, spec_id: str) -> bytes:
+        """The specification as received. Raises NotFound."""
+        return self._get(SPECS, f"{spec_id}/source")
+
+    def put_artifact(self, run_id: str, artifact_id: str, content: bytes | Path, content_type: str) -> str:
+        """Store an artifact's bytes; its path, for record_artifact. Raises Conflict when other bytes have this id."""
+        path = f"{run_id}/{artifact_id}"
+        self._put(ARTIFACTS, path, content, content_type)
+        return path
+
+    def sign_artifact(self, path: str, seconds: int, download_name: str) -> str:
+        """A link that needs no token and ends after so many seconds."""
+        return self._sign(ARTIFACTS, path, seconds, download_name)

@@ -1,0 +1,101 @@
+"""The operator's verbs, called by the owner of the database over DB_URL.
+
+In the cloud this is the connection string of the project's `postgres` role; nothing that runs unattended holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from controlplane.errors import AicdError, CallerError, OutsideError
+from controlplane.store.outcomes import translate_api_error
+
+if TYPE_CHECKING:
+    import psycopg
+
+CONNECT_SECONDS = 10
+
+
+class Administration:
+    """One connection; use as a context manager. Raises OutsideError when the database cannot be reached."""
+
+    def __init__(self, db_url: str) -> None:
+        import psycopg
+
+        try:
+            self._connection = psycopg.connect(db_url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+        except psycopg.Error as error:
+            raise OutsideError(
+                "The database cannot be reached with DB_URL.",
+                fix="Check the address and that the stack is up (aicd up).",
+                code="database-unreachable",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        self._connection.close()
+        return False
+
+    def create_project(self, project: Mapping[str, Any]) -> dict[str, Any]:
+        """{repo, name?, organisation?, default_branch?, workflow?, policy?} → the project with its project_id.
+
+        Again with the same repo changes what is given.
+        """
+        return dict(self._call("create_project_v1", json.dumps(dict(project))))
+
+    def allow_sender(self, pattern: str, repo: str | None, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Let an address, or a domain as `*@example.com`, target a repository; None stands for every one."""
+        return dict(self._call("allow_sender_v1", pattern, repo, json.dumps(dict(options or {}))))
+
+    def disallow_sender(self, pattern: str) -> int:
+        """Take a pattern off the allow-list, for every repository; how many rows that were."""
+        return int(self._call("disallow_sender_v1", pattern))
+
+    def create_mailbox(self, email: str) -> dict[str, Any]:
+        return dict(self._call("create_mailbox_v1", email))
+
+    def revoke_token(self, jti: str, reason: str) -> bool:
+        """False when the token was revoked before. It is dead at once."""
+        return bool(self._call("revoke_token_v1", jti, reason))
+
+    def configure_webhook(self, kind: str, url: str, secret: str) -> None:
+        """Where the cloud's database webhook goes for one kind of outbox row."""
+        self._call("configure_webhook_v1", kind, url, secret)
+
+    def _call(self, verb: str, *arguments: str | None) -> Any:
+        import psycopg
+        from psycopg import sql
+
+        statement = sql.SQL("select public.{}({})").format(
+            sql.Identifier(verb), sql.SQL(", ").join(sql.Placeholder() * len(arguments))
+        )
+        try:
+            row = self._connection.execute(statement, arguments).fetchone()
+        except psycopg.Error as error:
+            raise _translate(verb, error) from error
+        return row[0] if row else None
+
+
+def _translate(verb: str, error: psycopg.Error) -> AicdError:
+    import psycopg
+
+    if isinstance(error, psycopg.errors.IntegrityError):
+        constraint = error.diag.constraint_name or "a rule of the table"
+        return _refused(verb, constraint)
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return OutsideError("The database connection was lost.", fix="Try again.", code="database-unreachable")
+    return translate_api_error(
+        verb, error.sqlstate, error.diag.message_primary, error.diag.message_detail, error.diag.message_hint
+    )
+
+
+def _refused(verb: str, constraint: str) -> AicdError:
+    return CallerError(
+        f"The database refused {verb}: {constraint} does not hold.",
+        fix="Check the address, the repository (owner/name) or the number that was given.",
+        code="bad-value",
+    )
