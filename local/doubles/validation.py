@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from jsonschema import Draft4Validator, FormatChecker
+from jsonschema import Draft4Validator, FormatChecker, ValidationError
 from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
@@ -74,7 +74,12 @@ class Schemas:
             validator = Draft4Validator(schema, registry=self._registry, format_checker=FORMATS)
             self._validators[id(schema)] = (schema, validator)
         errors = sorted(validator.iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
-        return [f"{where}{error.json_path.removeprefix('$')}: {error.message[:300]}" for error in errors[:5]]
+        return [f"{where}{error.json_path.removeprefix('$')}: {_brief(error)}" for error in errors[:5]]
+
+
+def _brief(error: ValidationError) -> str:
+    """The message, unless it recites a large document: then the rule that was broken."""
+    return error.message if len(error.message) <= 300 else f"breaks {error.validator}: {str(error.validator_value)[:200]}"
 
 
 def prepare(node: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Where GitHub's prose is wider than GitHub's published schema, and the double follows the prose.
+"""Where GitHub is wider than its published schema, and the double follows GitHub.
 
-Each amendment names the sentence that it rests on. They are applied when the subset is loaded, so the committed subset
+Each amendment names what it rests on. They are applied when the subset is loaded, so the committed subset
 stays GitHub's own text.
 """
 

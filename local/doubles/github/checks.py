@@ -12,7 +12,6 @@ from local.doubles.github.render import minimal_repository, page_url, repository
 from local.doubles.github.repositories import Handlers
 from local.doubles.github.state import GitHubState, node_id, now, stable_id
 
-MAX_ANNOTATIONS = 50
 _PLAIN = ("name", "details_url", "external_id", "status", "started_at", "conclusion", "completed_at")
 _STATE_ORDER = ("error", "failure", "pending")
 
@@ -187,8 +186,5 @@ def _changed(check: CheckRun, wanted: dict[str, Any]) -> CheckRun:
         error = {"resource": "CheckRun", "code": "missing_field", "field": "conclusion"}
         raise RefusedCall(422, "Invalid request.", errors=[error])
     output = wanted.get("output", {})
-    annotations = output.get("annotations", [])
-    if len(annotations) > MAX_ANNOTATIONS:
-        raise RefusedCall(422, f"Invalid request.\n\nNo more than {MAX_ANNOTATIONS} items are allowed.")
     changes |= {name: output[name] for name in ("title", "summary", "text") if name in output}
-    return check.model_copy(update=changes | {"annotations": (*check.annotations, *annotations)})
+    return check.model_copy(update=changes | {"annotations": (*check.annotations, *output.get("annotations", []))})

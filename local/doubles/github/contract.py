@@ -129,7 +129,9 @@ class OpenApiContract:
         responses = self.operations[match.operation].responses if match else {}
         documented = responses.get(str(answer.status))
         if answer.status >= 400:
-            return self._schemas.problems(documented or self._error, answer.document, "answer")
+            # All of GitHub's errors carry `status`; only basic-error remembers to say so.
+            known = {name: value for name, value in (answer.document or {}).items() if name != "status"}
+            return self._schemas.problems(documented or self._error, known, "answer")
         if str(answer.status) not in responses:
             return [f"{answer.status} is not a documented answer"]
         if documented is None:

@@ -112,8 +112,15 @@ def minimal_repository(base: str, repository: Repository) -> dict[str, Any]:
     }
 
 
-def full_repository(base: str, repository: Repository, pushed_at: str, open_issues: int) -> dict[str, Any]:
-    """full-repository: the answer of GET /repos/O/R; also what a pull request shows on both ends."""
+def full_repository(base: str, repository: Repository, open_pulls: int) -> dict[str, Any]:
+    """full-repository: the answer of GET /repos/O/R."""
+    counts = {"network_count": 0, "subscribers_count": 0}
+    open_counts = {"open_issues": open_pulls, "open_issues_count": open_pulls}
+    return plain_repository(base, repository) | counts | open_counts
+
+
+def plain_repository(base: str, repository: Repository) -> dict[str, Any]:
+    """repository: what a pull request shows on both ends."""
     counts = ("forks", "forks_count", "stargazers_count", "watchers", "watchers_count", "size")
     host = base.removeprefix("http://")
     return {
@@ -129,6 +136,7 @@ def full_repository(base: str, repository: Repository, pushed_at: str, open_issu
         "license": None,
         "default_branch": repository.default_branch,
         "has_issues": True,
+        "has_downloads": True,
         "has_projects": False,
         "has_wiki": False,
         "has_pages": False,
@@ -136,9 +144,9 @@ def full_repository(base: str, repository: Repository, pushed_at: str, open_issu
         "archived": False,
         "disabled": False,
         "visibility": "private" if repository.private else "public",
-        "open_issues": open_issues,
-        "open_issues_count": open_issues,
+        "open_issues": 0,
+        "open_issues_count": 0,
         "created_at": repository.created_at,
-        "updated_at": pushed_at,
-        "pushed_at": pushed_at,
+        "updated_at": repository.created_at,
+        "pushed_at": repository.created_at,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.doubles.github.nouns import Label, Pull, Repository
-from local.doubles.github.render import full_repository, page_url, repository_url, user
+from local.doubles.github.render import page_url, plain_repository, repository_url, user
 from local.doubles.github.state import GitHubState, node_id, stable_id
 
 
@@ -141,5 +141,5 @@ def _end(base: str, repository: Repository, branch: str, sha: str) -> dict[str, 
         "ref": branch,
         "sha": sha,
         "user": user(base, repository.owner),
-        "repo": full_repository(base, repository, repository.created_at, 0),
+        "repo": plain_repository(base, repository),
     }

@@ -48,8 +48,7 @@ class Repositories:
     def get_repository(self, request: Request[Caller]) -> Answer:
         repository = request.caller.scene
         pulls = sum(pull.state == "open" for pull in self._state.pulls_of(repository))
-        pushed = repository.created_at
-        return Answer(document=render.full_repository(request.call.base_url, repository, pushed, pulls))
+        return Answer(document=render.full_repository(request.call.base_url, repository, pulls))
 
     def list_branches(self, request: Request[Caller]) -> Answer:
         repository = request.caller.scene
