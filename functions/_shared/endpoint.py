@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from controlplane.logs import bind_correlation, configure_logs
 
 from controlplane.errors import AicdError, BrokenPromise, CallerError
+from controlplane.logs import bind_correlation, configure_logs
 from functions._shared.envelope import Answer, Rendered, refuse, render
 
 if TYPE_CHECKING:
@@ -27,12 +27,16 @@ CHUNK_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Call:
-    """One request. `headers` is case-insensitive; `body` is at most the endpoint's limit."""
+    """One request. The names in `headers` are in lower case; `body` is at most the endpoint's limit."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+    def header(self, name: str) -> str:
+        """The header's value, empty when it was not sent."""
+        return self.headers.get(name.lower(), "")
 
 
 class BodyTooLarge(CallerError):
@@ -61,12 +65,13 @@ def serve(
     configure_logs(component)
     correlation_id = uuid.uuid4().hex
     bind_correlation(correlation_id)
+    headers = {name.lower(): value for name, value in request.headers.items()}
     try:
         body = read_body(request, limit_bytes)
         if request.method not in methods:
             answer = _refuse_method(request.method, methods)
         else:
-            answer = handle(Call(request.method, request.path, request.headers, body))
+            answer = handle(Call(request.method, request.path, headers, body))
     except AicdError as error:
         log.warning("request refused", code=error.code, reason=str(error), status=error.http_status)
         answer = refuse(error)

@@ -12,6 +12,7 @@ from controlplane.errors import AicdError, OutsideError
 Rendered = tuple[str, int, dict[str, str]]
 
 NO_CONTENT = 204
+POSITION = ("field", "line", "column")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Answer:
 
 def describe_error(error: AicdError) -> dict[str, Any]:
     """Code, message with its fix, and the position where there is one; never headers, bodies or traces."""
-    position = {key: error.details[key] for key in ("field", "line", "column") if key in error.details}
+    position: dict[str, Any] = {key: error.details[key] for key in POSITION if key in error.details}
     return {"code": error.code, "message": str(error), **position}
 
 

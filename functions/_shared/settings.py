@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from controlplane.errors import AicdError
+from controlplane.logs import hide_secret
 
 GMAIL_API = "https://gmail.googleapis.com/"
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a password
@@ -43,8 +44,10 @@ class Environment:
         return value
 
     def secret(self, name: str) -> SecretStr:
-        """A required secret."""
-        return SecretStr(self.text(name))
+        """A required secret; from now on no log line shows it."""
+        value = self.text(name)
+        hide_secret(value)
+        return SecretStr(value)
 
     def url(self, name: str, default: str = "") -> str:
         """An absolute http(s) address."""

@@ -35,7 +35,7 @@ class OidcProof:
         self._settings = settings
         self._transport = transport
 
-    def verify(self, authorization: str | None) -> Mapping[str, Any]:
+    def verify(self, authorization: str) -> Mapping[str, Any]:
         """The claims of a proven caller. Raises `NotAuthenticated`, or `OutsideError` when Google's keys are away."""
         token = _bearer(authorization)
         claims = self._decode(token)
@@ -54,7 +54,7 @@ class OidcProof:
         try:
             claims: Mapping[str, Any] = id_token.verify_token(
                 token,
-                self._transport,
+                self._transport,  # type: ignore[arg-type]  # any callable of this shape will do
                 audience=self._settings.audience,
                 certs_url=self._settings.certs_url,
                 clock_skew_in_seconds=CLOCK_SKEW_SECONDS,
@@ -85,8 +85,8 @@ def find_fault(claims: Mapping[str, Any], settings: CallerSettings) -> str:
     return ""
 
 
-def _bearer(authorization: str | None) -> str:
-    scheme, _, token = (authorization or "").partition(" ")
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise _refused("no-bearer-token")
@@ -112,14 +112,16 @@ def _caching_transport() -> Transport:
     from google.auth.transport.requests import Request
 
     fetch = Request(session=cachecontrol.CacheControl(requests.Session()))
+    unusable = "Google's certificates are not a JSON object."
 
     def transport(url: str, method: str = "GET", **_: Any) -> Any:
         response = fetch(url, method=method, timeout=CERTS_TIMEOUT_SECONDS)
         try:
-            if not isinstance(json.loads(response.data), dict):
-                raise TransportError("The certificates are not a JSON object.")
+            usable = isinstance(json.loads(response.data), dict)
         except ValueError as error:
-            raise TransportError("The certificates are not JSON.") from error
+            raise TransportError(unusable) from error  # type: ignore[no-untyped-call]
+        if not usable:
+            raise TransportError(unusable)  # type: ignore[no-untyped-call]
         return response
 
     return transport

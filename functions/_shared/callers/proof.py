@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from functions._shared.callers.oidc import OidcProof
-from functions._shared.callers.webhook import SIGNATURE_HEADER, verify_webhook
+from functions._shared.callers.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify_webhook
 from functions._shared.endpoint import Call
 
 
@@ -21,7 +21,8 @@ class CallerProof:
 
     def verify(self, call: Call) -> None:
         """Raise `NotAuthenticated` unless one of the two proofs holds. A wrong signature is not healed by a token."""
-        if call.headers.get(SIGNATURE_HEADER):
-            verify_webhook(self.outbox_secret, call.headers, call.body, time.time())
+        signature = call.header(SIGNATURE_HEADER)
+        if signature:
+            verify_webhook(self.outbox_secret, call.header(TIMESTAMP_HEADER), signature, call.body, time.time())
         else:
-            self.oidc.verify(call.headers.get("Authorization"))
+            self.oidc.verify(call.header("Authorization"))

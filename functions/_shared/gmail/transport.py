@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from functions._shared.settings import GoogleSettings
 
 if TYPE_CHECKING:
-    import httplib2
+    import httplib2  # type: ignore[import-untyped]
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
@@ -59,11 +59,12 @@ def open_transport(settings: GoogleSettings) -> RequestsHttp:
     from google.auth.transport.requests import AuthorizedSession, Request
     from google.oauth2.credentials import Credentials
 
-    credentials = Credentials(
+    credentials = Credentials(  # type: ignore[no-untyped-call]
         token=None,
         refresh_token=settings.refresh_token.get_secret_value(),
         token_uri=settings.token_uri,
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),
     )
-    return RequestsHttp(AuthorizedSession(credentials, auth_request=Request(requests.Session())))
+    session = AuthorizedSession(credentials, auth_request=Request(requests.Session()))  # type: ignore[no-untyped-call]
+    return RequestsHttp(session)

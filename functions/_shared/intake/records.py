@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,13 @@ class Envelope:
     @property
     def correlation_id(self) -> str:
         return ids.correlation_id(self.mailbox_id, self.mail.gmail_id)
+
+    def spec_origin(self, message: Message) -> str:
+        """What a specification's id is made of beside its bytes. The same mail met under a second Gmail id (a copy, a
+        restored mailbox) has the same one, so it stores no second object."""
+        if not message.rfc_message_id:
+            return self.message_id
+        return json.dumps([self.mailbox_id, message.sender.lower(), message.rfc_message_id])
 
 
 def message_row(envelope: Envelope, message: Message, decision: Decision) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
-from controlplane.logs import bind_correlation
 
+from controlplane import ids
 from controlplane.errors import AicdError, BrokenPromise, NotAllowed, NotAuthenticated, OutsideError
+from controlplane.logs import bind_correlation
 from controlplane.message import Message
 from controlplane.spec import SpecCheck
 from controlplane.states import MessageState
@@ -74,17 +75,16 @@ def _keep(envelope: Envelope, message: Message, decision: Decision, store: Intak
     row = message_row(envelope, message, decision)
     if decision.state is not MessageState.ACCEPTED:
         return f"{decision.state.value.lower()}:{decision.reason}:{store.record_message(row)['outcome']}"
-    specs = [_put_spec(envelope, checked, store) for checked in decision.specs]
+    origin = envelope.spec_origin(message)
+    specs = [_put_spec(origin, checked, store) for checked in decision.specs]
     return str(store.ingest_message(row, specs)["outcome"])
 
 
-def _put_spec(envelope: Envelope, checked: CheckedSpec, store: IntakeStore) -> dict[str, object]:
+def _put_spec(origin: str, checked: CheckedSpec, store: IntakeStore) -> dict[str, object]:
     """The object first, then the row: a row never names an object that is not there."""
-    from controlplane import ids
-
-    spec_id = ids.spec_id(envelope.message_id, checked.attachment.content)
-    store.put_spec(spec_id, checked.attachment.content, CONTENT_TYPES[checked.attachment.format])
-    return spec_row(spec_id, f"{spec_id}/source", checked)
+    spec_id = ids.spec_id(origin, checked.attachment.content)
+    path = store.put_spec(spec_id, checked.attachment.content, CONTENT_TYPES[checked.attachment.format])
+    return spec_row(spec_id, path, checked)
 
 
 def _record_unreadable(envelope: Envelope, store: IntakeStore) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from controlplane.logs import bind_correlation
 
 from controlplane.errors import AicdError, BrokenPromise, OutsideError
+from controlplane.logs import bind_correlation
 from functions._shared.ports import OutboxStore, Row
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ def _work_off(store: OutboxStore, work: Work, row: Row) -> str:
         log.exception("outbox row crashed", outbox_id=row["id"], kind=work.kind)
         return _retry(store, work, row, BrokenPromise("Carrying this row out met a fault of ours."))
     kept = store.finish_outbox(str(row["id"]), str(row["lease_id"]), result)
-    log.info("outbox row finished", outbox_id=row["id"], kind=work.kind, lease_kept=kept, **result)
+    log.info("outbox row finished", outbox_id=row["id"], kind=work.kind, lease_kept=kept, result=result)
     return "finished" if kept else "lost"
 
 

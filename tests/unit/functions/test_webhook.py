@@ -18,9 +18,13 @@ def headers(timestamp: str = str(NOW), signature: str | None = None) -> dict[str
     return {"X-Aicd-Timestamp": timestamp, "X-Aicd-Signature": given}
 
 
+def verify(given: dict[str, str], body: bytes, now: float) -> None:
+    verify_webhook(SECRET, given.get("X-Aicd-Timestamp", ""), given.get("X-Aicd-Signature", ""), body, now)
+
+
 @pytest.mark.parametrize("age", [-300, 0, 300])
 def test_signed_body_is_accepted_within_five_minutes(age: int) -> None:
-    verify_webhook(SECRET, headers(), BODY, NOW + age)
+    verify(headers(), BODY, NOW + age)
 
 
 def test_signature_is_the_published_one() -> None:
@@ -55,17 +59,17 @@ GOOD = sign_webhook(SECRET, NOW, BODY)
 )
 def test_anything_else_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(NotAuthenticated):
-        verify_webhook(SECRET, given, BODY, NOW)
+        verify(given, BODY, NOW)
 
 
 def test_every_flipped_byte_of_the_body_is_noticed() -> None:
     for place in range(len(BODY)):
         forged = BODY[:place] + bytes([BODY[place] ^ 1]) + BODY[place + 1 :]
         with pytest.raises(NotAuthenticated):
-            verify_webhook(SECRET, headers(), forged, NOW)
+            verify(headers(), forged, NOW)
 
 
 @pytest.mark.parametrize("age", [-301, 301, 10**9])
 def test_old_or_future_signature_is_refused(age: int) -> None:
     with pytest.raises(NotAuthenticated):
-        verify_webhook(SECRET, headers(), BODY, NOW + age)
+        verify(headers(), BODY, NOW + age)

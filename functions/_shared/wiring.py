@@ -1,0 +1,58 @@
+"""How settings become the real parts. Called by entry points only."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from functions._shared.callers.oidc import OidcProof
+from functions._shared.callers.proof import CallerProof
+from functions._shared.gmail.client import GmailClient
+from functions._shared.gmail.port import Mailbox
+from functions._shared.intake.sync import Intake
+from functions._shared.intake.take_in import Reader
+from functions._shared.ports import IntakeStore
+from functions._shared.settings import CallerSettings, Environment, GoogleSettings, SupabaseSettings
+
+if TYPE_CHECKING:
+    from controlplane.store import FunctionsStore
+
+# The right side of our Message-IDs. It need not resolve, but two deployments that share a mailbox must differ in it.
+NOTICE_DOMAIN = "notices.aicd.invalid"
+
+
+def read_caller_proof(environment: Environment) -> CallerProof:
+    """The two callers of dispatch, notify and tick. Call `environment.check()` before the proof is used."""
+    scheduler = CallerSettings.read(environment, "AICD_SCHEDULER")
+    return CallerProof(OidcProof(scheduler), environment.secret("AICD_OUTBOX_SECRET"))
+
+
+def open_store(settings: SupabaseSettings) -> FunctionsStore:
+    """The client that speaks to Supabase as `aicd_functions`. Nothing is sent until a verb is called."""
+    from controlplane.store import Connection, FunctionsStore, connect
+
+    connection = Connection(url=settings.url, publishable_key=settings.publishable_key, token=settings.token)
+    return FunctionsStore(connect(connection))
+
+
+def open_mailboxes(settings: GoogleSettings) -> Callable[[str], Mailbox]:
+    """One refresh token, one mailbox: whatever its address, the client is the same and kept."""
+    client = GmailClient(settings)
+    return lambda _email: client
+
+
+def open_intake(store: IntakeStore, settings: GoogleSettings, authserv_id: str) -> Intake:
+    """Everything that taking mail in needs."""
+    return Intake(store, open_mailboxes(settings), functools.partial(_open_reader, authserv_id))
+
+
+def _open_reader(authserv_id: str, mailbox_email: str) -> Reader:
+    from controlplane.specfile import check_spec
+    from functions._shared.mail import read_message
+
+    own = frozenset({mailbox_email})
+    return Reader(
+        read_mail=lambda raw: read_message(raw, trusted_authserv_id=authserv_id, own_addresses=own),
+        check_spec=check_spec,
+    )
