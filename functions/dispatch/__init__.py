@@ -1,0 +1,1 @@
+"""Outbox → GitHub: runs are started."""

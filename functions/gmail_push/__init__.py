@@ -1,0 +1,1 @@
+"""Gmail's push: a mailbox has news."""

@@ -1,0 +1,1 @@
+"""Outbox → mail: people are told."""

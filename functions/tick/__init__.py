@@ -1,0 +1,1 @@
+"""Each minute: whatever was lost on the way is found again."""

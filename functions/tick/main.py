@@ -1,0 +1,61 @@
+"""tick's entry point: environment → settings → the wired function."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+import functions_framework
+
+from functions._shared.endpoint import serve
+from functions._shared.envelope import Rendered
+from functions._shared.outbox.dispatching import dispatch_work
+from functions._shared.outbox.notifying import Sending, notify_work
+from functions._shared.settings import (
+    TRUSTED_AUTHSERV_ID,
+    Environment,
+    GitHubSettings,
+    GoogleSettings,
+    SupabaseSettings,
+)
+from functions._shared.wiring import NOTICE_DOMAIN, open_intake, open_mailboxes, open_store, read_caller_proof
+from functions._shared.workflows.github import GitHubWorkflows
+from functions.tick.safety_net import SafetyNet, TickSettings
+
+if TYPE_CHECKING:
+    import flask
+
+POLL_AFTER_SECONDS = 300
+# Longer than a run may wait for a runner and work: closing one that still lives would be worse than closing it late.
+DEAD_AFTER_SECONDS = 6 * 3_600
+
+
+@functools.cache
+def wire() -> SafetyNet:
+    """Built at the first request and kept for the process."""
+    environment = Environment(os.environ)
+    proof = read_caller_proof(environment)
+    supabase = SupabaseSettings.read(environment)
+    google = GoogleSettings.read(environment)
+    github = GitHubSettings.read(environment)
+    authserv_id = environment.text("AICD_TRUSTED_AUTHSERV_ID", TRUSTED_AUTHSERV_ID)
+    domain = environment.text("AICD_NOTICE_DOMAIN", NOTICE_DOMAIN)
+    settings = TickSettings(
+        topic=environment.text("GMAIL_TOPIC"),
+        poll_after_seconds=environment.seconds("AICD_POLL_AFTER_SECONDS", POLL_AFTER_SECONDS),
+        dead_after_seconds=environment.seconds("AICD_DEAD_RUN_SECONDS", DEAD_AFTER_SECONDS),
+    )
+    environment.check()
+    store = open_store(supabase)
+    work = (
+        dispatch_work(store, GitHubWorkflows(github)),
+        notify_work(store, Sending(open_mailboxes(google), domain)),
+    )
+    return SafetyNet(proof, store, open_intake(store, google, authserv_id), work, settings)
+
+
+@functions_framework.http
+def main(request: flask.Request) -> Rendered:
+    """POST / from the scheduler, each minute."""
+    return serve(request, lambda call: wire().handle(call), component="tick")
