@@ -71,17 +71,17 @@ def version() -> str:
 
 
 def _call(verb: str, rest: list[str]) -> int:
-    import click
     import typer
+    from typer.exceptions import Abort, TyperException
 
     try:
         command = typer.main.get_command(importlib.import_module(VERBS[verb][0]).app)
         code = command.main(rest, prog_name=f"aicd {verb}", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Abort:
+    except Abort:
         return INTERRUPTED
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:  # typer brings a click of its own, so click's exceptions catch nothing here
+        print(f"aicd {verb}: {error.format_message()} `aicd {verb} --help` shows the options.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

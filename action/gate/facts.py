@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cached_property
+from pathlib import PurePath
 
 from action.gate.coverage import Coverage, merge_coverage
 from controlplane.evidence import Evidence, EvidenceFile, Kind, TestCase, TestTotals, ToolRun
@@ -93,7 +94,10 @@ class Facts:
 
 
 def is_e2e(file: EvidenceFile) -> bool:
-    return file.tool == "e2e" or bool(_E2E_PATH.search(file.path))
+    """What verify ran as unit tests is none, wherever its reports lie; only the last folder's name counts."""
+    if file.cases and file.cases[0].group:
+        return False
+    return file.tool == "e2e" or bool(_E2E_PATH.search("/".join(PurePath(file.path).parts[-2:])))
 
 
 def add_totals(totals: Iterable[TestTotals]) -> TestTotals:

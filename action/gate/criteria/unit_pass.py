@@ -58,7 +58,7 @@ def _nothing_failed(facts: Facts) -> Finding:
         )
     if not totals.passed:
         return not_measured(f"All {totals.total} tests were skipped, so nothing was shown. Fix: let them run.")
-    skipped = f"; {totals.skipped} were skipped" if totals.skipped else ""
+    skipped = f", {totals.skipped} skipped" if totals.skipped else ""
     return passed(f"{totals.passed} of {totals.total} tests passed{skipped}.", actual=True, evidence=named(facts.junit))
 
 
