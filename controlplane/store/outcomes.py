@@ -42,7 +42,7 @@ BY_SQLSTATE: dict[str, tuple[type[AicdError], str]] = {
     "23505": (Conflict, "already-there"),
     "23503": (Conflict, "parent-missing"),
 }
-NEW_TOKEN = "Mint a new token (aicd token mint) with the key that was imported in the project, and check its role."
+REMEDY = "Mint a new token (aicd token mint) with the key that was imported in the project, and check its role."
 
 
 def refuse_server_faults(response: httpx.Response) -> None:
@@ -103,7 +103,7 @@ def translate_api_error(
         return kind(message=str(details or ""), fix=hint or "", code=message or "", details={"verb": action})
     if code in BY_SQLSTATE:
         kind, word = BY_SQLSTATE[code]
-        fix = NEW_TOKEN if kind in (NotAllowed, NotAuthenticated) else "Look at the row that is there before repeating."
+        fix = REMEDY if kind in (NotAllowed, NotAuthenticated) else "Look at the row that is there before repeating."
         return kind(message=f"Supabase refused {action} ({code}).", fix=fix, code=word, details={"verb": action})
     return BrokenPromise(
         message=f"Supabase did not understand {action} ({code or 'no code'}): {_safe(message)}",
@@ -121,7 +121,7 @@ def translate_storage_error(action: str, status: str, code: str) -> AicdError:
     # A missing object and one that is not ours look the same, on purpose.
     kind = BY_STATUS.get(number, BrokenPromise)
     words = {NotFound: "object-not-found", Conflict: "object-exists", BrokenPromise: "storage-not-understood"}
-    fix = NEW_TOKEN if kind in (NotAllowed, NotAuthenticated) else "Check the key and the token's run or specification."
+    fix = REMEDY if kind in (NotAllowed, NotAuthenticated) else "Check the key and the token's run or specification."
     return kind(
         message=f"Storage refused {action} ({status}, {code}).",
         fix=fix,
