@@ -74,13 +74,19 @@ def run_demo(
     name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     results = make_private(make_private(home, traversable=True) / "demos" / name)
     _forget_old_demos(results.parent)
-    options = StackOptions(data=home / name, ephemeral=True, fixed_ports=False, pg_bin=pg_bin)
+    options = StackOptions(
+        data=home / name,
+        ephemeral=True,
+        fixed_ports=False,
+        pg_bin=pg_bin,
+        variables={"AICD_AGENT": "command", "AICD_AGENT_COMMAND": str(home / name / "agent" / "replay.sh")},
+    )
     say("starting the embedded stack: Postgres, Supabase gateway, five functions, doubles of Gmail and GitHub")
     with Stack(options) as stack:
         identity = stack.identity
         say(f"the stack is up after {time.monotonic() - started:.1f} s; jobs are run by {identity.runner}")
-        agent = _install_agent(options.data)
-        prepare_demo_project(stack, agent)
+        _install_agent(options.data / "agent")
+        prepare_demo_project(stack)
         say(f"{SENDER} sends a mail with a specification for {REPOSITORY}")
         say("the agent is a recording of two attempts, replayed; the first one misses its Definition of Done")
         handed = hand_in(identity, (MATERIAL / "mail.eml").read_bytes(), authenticated=True)
@@ -111,7 +117,7 @@ def run_demo(
     )
 
 
-def prepare_demo_project(stack: Stack, agent: Path) -> None:
+def prepare_demo_project(stack: Stack) -> None:
     """The customer's repository with its first package, and the sender on the allow-list."""
     from local.administration import Administration
 
@@ -121,19 +127,16 @@ def prepare_demo_project(stack: Stack, agent: Path) -> None:
         for path in sorted(source.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
-    variables = {"AICD_AGENT": "command", "AICD_AGENT_COMMAND": str(agent)}
-    prepare_project(stack.identity, REPOSITORY, files=files, variables=variables)
+    prepare_project(stack.identity, REPOSITORY, files=files)
     with Administration(stack.identity.db_url) as operator:
-        operator.allow_sender(SENDER, REPOSITORY, {})
+        operator.allow_sender(SENDER, REPOSITORY)
 
 
-def _install_agent(data: Path) -> Path:
+def _install_agent(target: Path) -> None:
     """Copy the recording to where the agent's own user can read it."""
-    target = data / "agent"
     shutil.copytree(MATERIAL / "recording", target / "recording", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(MATERIAL / "replay.sh", target / "replay.sh")
     subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
-    return target / "replay.sh"
 
 
 def _only_run(journey: Journey) -> SeenRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controlplane.logs import configure_logs
 from controlplane.states import Result
 from local.commands.output import print_json, say
 from local.stack.places import state_home
@@ -30,6 +32,7 @@ def demo(
     """
     from local.demo import run_demo
 
+    configure_logs("demo", logging.ERROR)
     started = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(130))

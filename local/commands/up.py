@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controlplane.logs import configure_logs
 from local.commands.output import print_json, say
 from local.stack.identity import state_file
 from local.stack.places import state_home
@@ -28,6 +30,7 @@ def up(
 
     Prints its environment as `supabase status -o env` does. SIGTERM or Ctrl-C ends every part within ten seconds.
     """
+    configure_logs("stack", logging.WARNING)
     home = state_home(dict(os.environ))
     options = StackOptions(
         data=(data or home / "stack").absolute(),

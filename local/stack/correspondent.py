@@ -6,12 +6,10 @@ In the cloud an operator does this once for each project; `aicd send` does it fo
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from controlplane.specfile import check_spec
 from controlplane.tokens import mint_token
 from functions._shared.mail import read_message
-
 from local.administration import Administration
 from local.stack.double_setup import prepare_repository, repository_path
 from local.stack.identity import StackIdentity
@@ -29,31 +27,15 @@ def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool
         if message.sender:
             operator.disallow_sender(message.sender)
         if message.sender and not stranger:
-            for repo in named or [None]:
-                operator.allow_sender(message.sender, repo, {})
+            targets: list[str | None] = [*named] or [None]  # without a specification: any repository
+            for target in targets:
+                operator.allow_sender(message.sender, target)
     return {repo: repository_path(identity, repo) for repo in named}
 
 
-def prepare_project(
-    identity: StackIdentity,
-    repo: str,
-    *,
-    files: dict[str, str] | None = None,
-    variables: dict[str, str] | None = None,
-) -> dict[str, Any]:
+def prepare_project(identity: StackIdentity, repo: str, *, files: dict[str, str] | None = None) -> None:
     """A project in the database, its repository in the GitHub double, and a token for its runs. Again is fine."""
     with Administration(identity.db_url) as operator:
         project = operator.create_project({"repo": repo, "name": repo, "default_branch": "main"})
     token = mint_token(identity.signing_jwk, "aicd_runner", RUNNER_TOKEN_SECONDS, project_id=project["project_id"])
-    prepare_repository(
-        identity,
-        repo,
-        files=files,
-        secrets={"AICD_SUPABASE_TOKEN": token.token},
-        variables={
-            "AICD_SUPABASE_URL": identity.url("api"),
-            "AICD_SUPABASE_PUBLISHABLE_KEY": identity.publishable_key,
-            **(variables or {}),
-        },
-    )
-    return project
+    prepare_repository(identity, repo, files=files, secrets={"AICD_SUPABASE_TOKEN": token.token})

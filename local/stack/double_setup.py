@@ -28,31 +28,22 @@ def prepare_mailbox(identity: StackIdentity) -> dict[str, str]:
     return grant
 
 
+def prepare_github(identity: StackIdentity) -> None:
+    """The token by which dispatch starts workflows and by which the action clones, pushes and opens pull requests."""
+    with _client(identity) as github:
+        _checked(github.post("/_double/tokens", json={"token": identity.github_token}))
+
+
 def prepare_repository(
-    identity: StackIdentity,
-    repo: str,
-    *,
-    files: dict[str, str] | None = None,
-    secrets: dict[str, str] | None = None,
-    variables: dict[str, str] | None = None,
+    identity: StackIdentity, repo: str, *, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None
 ) -> None:
-    """Make the repository with our workflow, if absent, and give its Actions what they need."""
+    """Make the repository with our workflow, if absent, and give its Actions their secrets."""
     owner, name = repo.split("/")
     content = {"README.md": f"# {name}\n", **(files or {}), WORKFLOW_PATH: WORKFLOW_SOURCE.read_text()}
     with _client(identity) as github:
-        _checked(
-            github.post(
-                "/_double/tokens",
-                json={"token": identity.github_token, "permissions": "write", "repositories": "all"},
-            )
-        )
-        body = {"owner": owner, "name": name, "files": content, "default_branch": "main", "private": True}
-        _checked(github.post("/_double/repos", json=body))
-        everything = {"GITHUB_TOKEN": identity.github_token, **(secrets or {})}
-        for key, value in everything.items():
+        _checked(github.post("/_double/repos", json={"owner": owner, "name": name, "files": content}))
+        for key, value in {"GITHUB_TOKEN": identity.github_token, **(secrets or {})}.items():
             _checked(github.put(f"/_double/repos/{repo}/secrets/{key}", json={"value": value}))
-        for key, value in (variables or {}).items():
-            _checked(github.put(f"/_double/repos/{repo}/variables/{key}", json={"value": value}))
 
 
 def repository_path(identity: StackIdentity, repo: str) -> Path:

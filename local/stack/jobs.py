@@ -50,8 +50,8 @@ def run_with_act(
     uses = OUR_ACTION.search(workflow.read_text())
     if uses is None:
         return JobOutcome("failure", f"{workflow.name} does not use our action.")
-    event = {"inputs": run.get("inputs") or {}, "ref": f"refs/heads/{run['head_branch']}"}
-    event["repository"] = {"full_name": run["repository"], "default_branch": run["head_branch"]}
+    event = {"inputs": run["inputs"], "ref": run["ref"]}
+    event["repository"] = {"full_name": run["repository"], "default_branch": run["default_branch"]}
     (job / "event.json").write_text(json.dumps(event))
     command = [str(find_act()), "workflow_dispatch", "-W", str(workflow), "-e", str(job / "event.json")]
     for label in ("self-hosted", "ubuntu-latest", "ubuntu-24.04", "ubuntu-24.04-arm"):
@@ -100,15 +100,27 @@ def _checkout(run: dict[str, Any], settings: dict[str, Any], job: Path, environ:
     git = {**environ, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_COUNT": "1"}
     git |= {"GIT_CONFIG_KEY_0": f"http.{environ['GITHUB_SERVER_URL']}/.extraheader"}
     git |= {"GIT_CONFIG_VALUE_0": f"Authorization: Bearer {token}"}
-    command = ["git", "clone", "--quiet", "--depth", "1", "--branch", run["head_branch"], url, str(workspace)]
+    command = [
+        "git",
+        "clone",
+        "--quiet",
+        "--depth",
+        "1",
+        "--branch",
+        run["ref"].removeprefix("refs/heads/"),
+        url,
+        str(workspace),
+    ]
     subprocess.run(command, env=git, check=True, capture_output=True, timeout=120)
     return workspace
 
 
 def _workflow_file(run: dict[str, Any], workspace: Path) -> Path:
-    workflow = workspace / run["path"]
+    workflow = workspace / str(run["workflow_path"])
     if not workflow.is_file():
-        raise CallerError(f"{run['repository']} has no workflow {run['path']}.", fix="Add it with `aicd init`.")
+        raise CallerError(
+            f"{run['repository']} has no workflow {run['workflow_path']}.", fix="Add it with `aicd init`."
+        )
     return workflow
 
 
@@ -116,7 +128,7 @@ def _action_inputs(workflow: Path, action_yml: Path, run: dict[str, Any], settin
     document = YAML(typ="safe").load(workflow.read_text())
     declared = YAML(typ="safe").load(action_yml.read_text())["inputs"]
     contexts = {
-        "inputs": run.get("inputs") or {},
+        "inputs": run["inputs"],
         "vars": settings.get("variables", {}),
         "secrets": settings["secrets"],
         "github": {"token": settings["secrets"]["GITHUB_TOKEN"], "repository": run["repository"]},

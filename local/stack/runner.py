@@ -52,9 +52,10 @@ def copy_action(target: Path) -> Path:
 class Runner:
     """Polls the double for queued runs until stopped; each job has its own folder, removed when it ended."""
 
-    def __init__(self, identity: StackIdentity, mode: Mode, folder: Path) -> None:
+    def __init__(self, identity: StackIdentity, mode: Mode, folder: Path, variables: dict[str, str]) -> None:
         self._identity = identity
         self._mode = mode
+        self._variables = variables
         self._folder = folder
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(PARALLEL_JOBS, thread_name_prefix="runner")
@@ -75,7 +76,7 @@ class Runner:
                 queued = self._client.get("/_double/runs", params={"status": "queued"}).json()
             except (httpx.HTTPError, ValueError):
                 continue
-            for run in queued["runs"] if isinstance(queued, dict) else queued:
+            for run in queued:
                 if run["id"] not in self._taken:
                     self._taken.add(run["id"])
                     self._pool.submit(self._carry_out, run)
@@ -96,7 +97,8 @@ class Runner:
 
     def _execute(self, run: dict[str, Any], job: Path) -> JobOutcome:
         repository = run["repository"]
-        settings = self._client.get(f"/_double/repos/{repository}/secrets").json()
+        secrets = self._client.get(f"/_double/repos/{repository}/secrets").raise_for_status().json()
+        settings = {"secrets": secrets, "variables": self._variables}
         execute = run_with_act if self._mode == "act" else run_with_verbs
         return execute(run, settings, job=job, action=self._action, environ=self._job_environment(run, job))
 
@@ -115,7 +117,7 @@ class Runner:
             "GITHUB_API_URL": github,
             "GITHUB_SERVER_URL": github,
             "GITHUB_RUN_ID": str(run["id"]),
-            "GITHUB_RUN_ATTEMPT": str(run.get("run_attempt", 1)),
+            "GITHUB_RUN_ATTEMPT": str(run["attempt"]),
             "GITHUB_REPOSITORY": run["repository"],
         }
 

@@ -12,13 +12,13 @@ import os
 import sys
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from controlplane.errors import OutsideError
-from local.stack.double_setup import prepare_mailbox, read_problems
+from local.stack.double_setup import prepare_github, prepare_mailbox, read_problems
 from local.stack.identity import (
     PUSH_ACCOUNT,
     SCHEDULER_ACCOUNT,
@@ -40,13 +40,17 @@ FUNCTIONS = {"gmail-push": "gmail_push", "dispatch": "dispatch", "notify": "noti
 
 @dataclass(frozen=True)
 class StackOptions:
-    """`ephemeral` deletes the data at the end; `fixed_ports` tries the Supabase CLI's numbers first."""
+    """`ephemeral` deletes the data at the end; `fixed_ports` tries the Supabase CLI's numbers first.
+
+    `variables` are what an organisation's Actions variables are at GitHub; the stack adds its own addresses.
+    """
 
     data: Path
     ephemeral: bool = False
     fixed_ports: bool = True
     state_file: Path | None = None
     pg_bin: Path | None = None
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -128,13 +132,19 @@ class Stack:
         self.identity = self._identify(ports, data, db_url, secrets)
         self._start_part("api", ["-m", "local.gateway"], logs, ports, self._gateway_environment(authenticator_dsn))
         self._wait("google", "github")
+        prepare_github(self.identity)
         self._start_functions(logs, ports, prepare_mailbox(self.identity))
         self._wait(*ports.keys() - {"db"})
         relay = Relay(self.identity, db_url)
         relay.post("tick", {"id": None, "kind": "tick"})  # the first tick watches the mailbox
         relay.start()
         self._closing.callback(relay.stop)
-        runner = Runner(self.identity, choose_mode(), make_private(data / "runner", traversable=True))
+        variables = {
+            "AICD_SUPABASE_URL": self.identity.url("api"),
+            "AICD_SUPABASE_PUBLISHABLE_KEY": self.identity.publishable_key,
+            **options.variables,
+        }
+        runner = Runner(self.identity, choose_mode(), make_private(data / "runner", traversable=True), variables)
         runner.start()
         self._closing.callback(runner.stop)
         if options.state_file is not None:

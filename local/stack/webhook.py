@@ -78,6 +78,8 @@ class Relay:
                     connection.execute(f"listen {CHANNEL}")
                     self._relay(connection)
             except psycopg.Error as error:
+                if self._stopping.is_set():
+                    return
                 log.warning("relay-lost-database", error=type(error).__name__)
                 self._stopping.wait(0.5)
 
