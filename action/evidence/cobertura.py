@@ -107,10 +107,9 @@ class CoberturaReader:
         assert self._class is not None  # ends only after it began
         klass, self._class = self._class, None
         lines = klass.own or klass.methods
-        for number, hit in lines.items():
-            self._counter.add(klass.path, number, hit=hit)
         if lines:
             self._check_rate(klass.path, klass.rate, sum(lines.values()), len(lines))
+            self._counter.merge(klass.path, lines)
 
     def _check_header(self, covered: int, total: int) -> None:
         for key, counted in (("lines-valid", total), ("lines-covered", covered)):

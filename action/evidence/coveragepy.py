@@ -57,10 +57,7 @@ def _count_file(path: str, entry: Any, counter: LineCounter, problems: Problems,
     if both:
         problems.add(f"{path}: {len(both)} lines are executed and missing at once, counted as missing")
     counter.add_file(path)
-    for number in executed - missing:
-        counter.add(path, number, hit=True)
-    for number in missing:
-        counter.add(path, number, hit=False)
+    counter.merge(path, {**dict.fromkeys(executed, True), **dict.fromkeys(missing, False)})
     counted = CoverageTotals(covered=len(executed - missing), total=len(executed | missing))
     _check_summary(path, entry.get("summary"), counted, problems, with_percent=False)
 

@@ -33,6 +33,9 @@ _STATUS: dict[str, Outcome] = {
     **dict.fromkeys(("skipped", "skip", "ignored", "disabled", "notrun", "pending", "todo", "suppressed"), "skipped"),
 }
 _MESSAGE_LENGTH = 500
+_ID_LENGTH = 2000
+# Reports of 100,000 cases are real; model_validate is this call with arguments that are not needed here.
+_VALIDATE = TestCase.__pydantic_validator__.validate_python
 E2E_PROPERTY = "aicd.suite"
 
 
@@ -56,6 +59,7 @@ class JunitReader:
         self._outcome: Outcome = "passed"
         self._message = ""
         self._awaits_message = False
+        self._prefixes: dict[tuple[str, str], str] = {}
 
     def start(self, name: str, attributes: dict[str, str]) -> bool:
         if name == "testcase":
@@ -133,10 +137,8 @@ class JunitReader:
         """A failure of the suite itself, outside any case, is counted as a case that failed."""
         if outcome != "skipped":
             name = self._suites[-1].name if self._suites else ""
-            self._keep(
-                {"node_id": f"suite {name}", "message": one_line(attributes.get("message", ""), _MESSAGE_LENGTH)},
-                outcome,
-            )
+            message = one_line(attributes.get("message", ""), _MESSAGE_LENGTH)
+            self._keep({"node_id": f"suite {name}", "outcome": outcome, "message": message}, outcome)
             self._problems.add(f'suite "{name}" failed outside its test cases')
         return False
 
@@ -153,16 +155,24 @@ class JunitReader:
     def _end_case(self) -> None:
         assert self._case is not None  # ends only after it began
         attributes, self._case = self._case, None
-        values: dict[str, object] = {"node_id": node_id(attributes)}
+        file = attributes.get("file", "")
+        values: dict[str, object] = {"node_id": self._node_id(attributes, file), "outcome": self._outcome}
         self._add_time(attributes.get("time"), values)
         if self._message:
             values["message"] = self._message
-        if attributes.get("file"):
-            values["file"] = attributes["file"][:1000]
+        if file:
+            values["file"] = file[:1000]
             line = parse_count(attributes.get("line"))
             if line is not None:
                 values["line"] = line
         self._keep(values, self._outcome)
+
+    def _node_id(self, attributes: dict[str, str], file: str) -> str:
+        """Cases of one class share the part before their name, which is worked out once."""
+        scope = (file[:_ID_LENGTH], attributes.get("classname", "")[:_ID_LENGTH])
+        if scope not in self._prefixes:
+            self._prefixes[scope] = node_prefix(*scope)
+        return (self._prefixes[scope] + attributes.get("name", ""))[:_ID_LENGTH]
 
     def _add_time(self, text: str | None, values: dict[str, object]) -> None:
         seconds = parse_seconds(text)
@@ -172,23 +182,19 @@ class JunitReader:
             self._problems.add(f'time="{one_line(text, 40)}" is no duration')
 
     def _keep(self, values: dict[str, object], outcome: Outcome) -> None:
-        self._cases.append(TestCase.model_validate({**values, "outcome": outcome}))
+        self._cases.append(_VALIDATE(values))
         if self._suites:
             self._suites[-1].count(outcome)
 
 
-def node_id(attributes: dict[str, str]) -> str:
-    """pytest's own id where the report names the file (junit_family=xunit1), else `classname::name`.
-
-    pytest writes the module and the classes into `classname`, dotted; the file says where the module ends.
+def node_prefix(file: str, classname: str) -> str:
+    """What stands before a case's name: pytest's own id where the report names the file (junit_family=xunit1), else
+    the class. pytest writes the module and the classes into `classname`, dotted; the file says where the module ends.
     """
-    name = attributes.get("name", "")
-    classname = attributes.get("classname", "")
-    file = attributes.get("file", "")
     if file.endswith(".py"):
         module = file.removesuffix(".py").replace("\\", "/").removeprefix("./").replace("/", ".")
         if classname == module:
-            return f"{file}::{name}"[:2000]
+            return f"{file}::"
         if classname.startswith(module + "."):
-            return "::".join((file, *classname[len(module) + 1 :].split("."), name))[:2000]
-    return (f"{classname}::{name}" if classname else name)[:2000]
+            return "::".join((file, *classname[len(module) + 1 :].split("."), ""))
+    return f"{classname}::" if classname else ""

@@ -76,6 +76,5 @@ class _Tracefile:
     def _end(self) -> None:
         if self.source is None:
             raise UnreadableReport("a record ends that never began")
-        for number, hit in self._lines.items():
-            self.counter.add(self.source, number, hit=hit)
-        self.source = None
+        self.counter.merge(self.source, self._lines)
+        self.source, self._lines = None, {}

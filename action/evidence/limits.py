@@ -38,7 +38,7 @@ class Allowance:
 
     bytes_left: int = 256 * MEBIBYTE
     cases_left: int = 150_000
-    lines_left: int = 1_000_000
+    lines_left: int = 800_000
 
     def take_bytes(self, count: int) -> None:
         self.bytes_left -= count
@@ -53,4 +53,4 @@ class Allowance:
     def take_line(self) -> None:
         self.lines_left -= 1
         if self.lines_left < 0:
-            raise UnreadableReport("there are more than 1,000,000 covered or missing lines in the reports together")
+            raise UnreadableReport("there are more than 800,000 covered or missing lines in the reports together")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from controlplane.evidence import CoverageTotals, FileCoverage
 
 _PATH_LENGTH = 1000
@@ -27,9 +25,14 @@ class LineCounter:
         """A file without a line to cover is still a file that was looked at."""
         self._lines.setdefault(path, {})
 
-    def add(self, path: str, number: int, *, hit: bool) -> None:
-        lines = self._lines.setdefault(path, {})
-        lines[number] = hit or lines.get(number, False)
+    def merge(self, path: str, lines: dict[int, bool]) -> None:
+        """Many lines at once; takes the dictionary over."""
+        known = self._lines.get(path)
+        if not known:
+            self._lines[path] = lines
+            return
+        for number, hit in lines.items():
+            known[number] = hit or known.get(number, False)
 
     def totals(self) -> CoverageTotals:
         covered = sum(sum(lines.values()) for lines in self._lines.values())
@@ -44,5 +47,4 @@ def _file(path: str, lines: dict[int, bool]) -> FileCoverage:
 
 
 def _numbers(lines: dict[int, bool], *, hit: bool) -> frozenset[int]:
-    chosen: Iterable[int] = (number for number, was_hit in lines.items() if was_hit is hit)
-    return frozenset(chosen)
+    return frozenset(number for number, was_hit in lines.items() if was_hit is hit)

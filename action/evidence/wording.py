@@ -15,6 +15,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 def one_line(text: str, length: int = _LENGTH) -> str:
     """`text` without control characters, cut to `length`."""
+    if len(text) <= length and text.isprintable():
+        return text.strip()
     clean = _UNPRINTABLE.sub(" ", _ANSI.sub("", text[: length * 4])).strip()
     return clean if len(clean) <= length else clean[: length - 1] + "…"
 

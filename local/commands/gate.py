@@ -24,7 +24,7 @@ def gate(
     dod: Annotated[Path, typer.Option(help="The Definition of Done: YAML or JSON, alone or in a specification.")],
     reports: Annotated[list[Path], typer.Option(help="Report files and folders; several may follow.")],
     # click's options take one value each; what follows the first path of --reports arrives here.
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="[PATH]...")] = None,
     repo: Annotated[Path | None, typer.Option(help="The repository, for criteria that look at the change.")] = None,
     base: Annotated[str | None, typer.Option(help="The commit or branch that the change started from.")] = None,
     head: Annotated[str | None, typer.Option(help="The commit or branch to judge. Default: HEAD.")] = None,
