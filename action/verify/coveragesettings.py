@@ -22,9 +22,8 @@ CONFIG_FILES = (".coveragerc", "setup.cfg", "tox.ini", "pyproject.toml")
 
 @dataclass(frozen=True)
 class CoverageSettings:
-    """Patterns as coverage.py takes them, relative to the repository's root. `file` is where they were found."""
+    """Patterns as coverage.py takes them, relative to the repository's root."""
 
-    file: str = ""
     source: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     omit: tuple[str, ...] = ()
@@ -42,12 +41,18 @@ class CoverageSettings:
 
 def read_coverage_settings(contents: Mapping[str, bytes]) -> CoverageSettings:
     """Find coverage's settings in a tree, in the order coverage itself looks; broken files count as silent."""
+    run, report = read_sections(contents)
+    return _settings(run, report) if run or report else CoverageSettings()
+
+
+def read_sections(contents: Mapping[str, bytes]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The `run` and `report` settings as they are written."""
     for name in CONFIG_FILES:
         if name in contents:
             run, report = _sections(name, contents[name])
             if run or report:
-                return _settings(name, run, report)
-    return CoverageSettings()
+                return run, report
+    return {}, {}
 
 
 def _sections(name: str, data: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -60,10 +65,9 @@ def _sections(name: str, data: bytes) -> tuple[Mapping[str, Any], Mapping[str, A
     return found[0], found[1]
 
 
-def _settings(name: str, run: Mapping[str, Any], report: Mapping[str, Any]) -> CoverageSettings:
+def _settings(run: Mapping[str, Any], report: Mapping[str, Any]) -> CoverageSettings:
     exclude = _valid(_items(report.get("exclude_lines"))) or DEFAULT_EXCLUDE
     return CoverageSettings(
-        file=name,
         source=_items(run.get("source")) + _items(run.get("source_pkgs")) + _items(run.get("source_dirs")),
         include=_items(run.get("include")) + _items(report.get("include")),
         omit=_items(run.get("omit")) + _items(report.get("omit")),

@@ -5,17 +5,22 @@ from __future__ import annotations
 from action.verify.checkout import Snapshot, lay_over
 from action.verify.coveragesettings import CoverageSettings, read_coverage_settings
 from action.verify.layout import is_test_module
-from action.verify.pytestrun import PytestOrder, Purpose
+from action.verify.pytestrun import Purpose, PytestOrder
 
 
-def base_order(base: Snapshot, head: Snapshot, distributions: tuple[str, ...]) -> PytestOrder | None:
-    """The base's tests, conftest and settings, on the head's product. None when the base has no tests."""
+def base_order(
+    base: Snapshot, head: Snapshot, distributions: tuple[str, ...], keep_head: frozenset[str] = frozenset()
+) -> PytestOrder | None:
+    """The base's tests, conftest and settings, on the head's product. None when the base has no tests.
+
+    `keep_head` are test files that the maintainers let a change rewrite: the head's version stands.
+    """
     if not test_modules(base):
         return None
     return PytestOrder(
         "base-tests",
         "base",
-        lay_over(base, head),
+        lay_over(base, head, keep_head),
         base.pytest_config,
         base.contents.get(base.pytest_config.file, b""),
         distributions,
@@ -39,10 +44,8 @@ def change_order(base: Snapshot, head: Snapshot, distributions: tuple[str, ...])
     """
     modules = test_modules(head)
     altered = [path for path in modules if head.contents[path] != base.contents.get(path)]
-    support = sorted((base.test_paths ^ head.test_paths) | _differing(base, head))
-    if any(path not in modules and path not in test_modules(base) for path in support) and test_modules(base):
-        altered = modules
-    if not altered:
+    everything = _support_changed(base, head) and bool(modules)
+    if not altered and not everything:
         return None
     config = head.pytest_config
     return PytestOrder(
@@ -52,19 +55,23 @@ def change_order(base: Snapshot, head: Snapshot, distributions: tuple[str, ...])
         config,
         head.contents.get(config.file, b""),
         distributions,
-        paths=tuple(altered),
+        paths=() if everything else tuple(altered),
         coverage=_measured(base),
     )
+
+
+def _support_changed(base: Snapshot, head: Snapshot) -> bool:
+    """Whether something beside test modules decides what the head's tests do: settings, conftest, helpers, data."""
+    if dict(base.pytest_config.settings) != dict(head.pytest_config.settings):
+        return True
+    modules = {*test_modules(base), *test_modules(head)}
+    support = (base.test_paths | head.test_paths) - modules
+    return any(base.contents.get(path) != head.contents.get(path) for path in support)
 
 
 def test_modules(snapshot: Snapshot) -> list[str]:
     patterns = snapshot.pytest_config.python_files
     return sorted(path for path in snapshot.test_paths if is_test_module(path, patterns))
-
-
-def _differing(base: Snapshot, head: Snapshot) -> frozenset[str]:
-    both = base.test_paths & head.test_paths
-    return frozenset(path for path in both if base.contents[path] != head.contents[path])
 
 
 def _measured(base: Snapshot) -> CoverageSettings:

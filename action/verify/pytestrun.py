@@ -11,7 +11,7 @@ from typing import Literal
 
 from action.verify.checkout import Snapshot, write_checkout
 from action.verify.coveragesettings import CoverageSettings
-from action.verify.events import PYTEST_NOTHING, Group, RecordedRun, read_stream
+from action.verify.events import Group, RecordedRun, read_stream
 from action.verify.layout import PytestConfig
 from action.verify.sandbox import Cell, Outcome
 
@@ -22,17 +22,16 @@ CONFIG_STEM = ".aicd-pytest"
 
 @dataclass(frozen=True)
 class PytestRun:
-    """What came of one run. `outcome` is the process's end, `recorded` what the tests did."""
+    """What came of one run. `outcome` is the process's end, `recorded` what the tests did.
+
+    `everything` says that its settings alone chose the tests.
+    """
 
     purpose: Purpose
     command: tuple[str, ...]
     outcome: Outcome
     recorded: RecordedRun
-
-    @property
-    def ended_well(self) -> bool:
-        """Whether the process came to an end of its own that tells about tests, good or bad."""
-        return self.outcome.exit_code in (0, 1, PYTEST_NOTHING) and not self.recorded.mismatches
+    everything: bool
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def run_pytest(order: PytestOrder, cell: Cell, inside: Path, timeout_seconds: fl
         channel=True,
     )
     recorded = read_stream(outcome.channel, nonce, order.group, outcome.exit_code)
-    return PytestRun(order.purpose, ("pytest", *arguments), outcome, _relative(recorded, cell.tree))
+    return PytestRun(order.purpose, ("pytest", *arguments), outcome, _relative(recorded, cell.tree), not order.paths)
 
 
 def import_paths(snapshot: Snapshot, root: Path) -> tuple[Path, ...]:

@@ -202,3 +202,88 @@ def _dotted(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         return f"{_dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
+
+
+# From strict to loose: what a comparison demands of the left side.
+_STRICTNESS = {
+    ast.Eq: 3,
+    ast.Is: 3,
+    ast.NotEq: 1,
+    ast.In: 2,
+    ast.Lt: 2,
+    ast.LtE: 2,
+    ast.Gt: 2,
+    ast.GtE: 2,
+    ast.IsNot: 1,
+}
+_UNITTEST_STRICT = ("assertEqual", "assertEquals", "assertListEqual", "assertDictEqual", "assertIs", "assertCountEqual")
+_TOLERANCES = ("abs", "rel", "abs_tol", "rel_tol", "atol", "rtol", "delta")
+
+
+def weaknesses(old: FunctionNode, new: FunctionNode) -> Iterator[str]:
+    """In what way a test with as many assertions demands less than before."""
+    before, after = _strictness(old), _strictness(new)
+    if sum(after) < sum(before) and len(after) <= len(before):
+        yield "its comparisons are looser than before"
+    for name, value in _tolerances(new).items():
+        earlier = _tolerances(old).get(name)
+        if value > (earlier if earlier is not None else value):
+            yield f"its tolerance `{name}` went from {earlier} to {value}"
+    loosened = _approximations(new) - _approximations(old)
+    if loosened > 0:
+        yield "it compares approximately what it compared exactly"
+    if _swallows(new) and not _swallows(old):
+        yield "it swallows exceptions now"
+
+
+def _strictness(node: FunctionNode) -> list[int]:
+    found = []
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Assert) and not is_hollow(inner.test):
+            operators = inner.test.ops if isinstance(inner.test, ast.Compare) else []
+            found.append(max((_STRICTNESS.get(type(one), 1) for one in operators), default=1))
+        elif _asserts(inner) and isinstance(inner, ast.Call):
+            found.append(3 if _dotted(inner.func).rpartition(".")[2] in (*_UNITTEST_STRICT, "raises") else 1)
+    return found
+
+
+def _tolerances(node: FunctionNode) -> dict[str, float]:
+    """The loosest value of each tolerance that a test names; `places` of unittest is turned around."""
+    found: dict[str, float] = {}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call):
+            for keyword in inner.keywords:
+                value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+                if isinstance(value, int | float) and keyword.arg in (*_TOLERANCES, "places"):
+                    loose = -value if keyword.arg == "places" else value
+                    found[keyword.arg] = max(found.get(keyword.arg, loose), loose)
+    return found
+
+
+def _approximations(node: FunctionNode) -> int:
+    names = ("approx", "isclose", "allclose", "assert_allclose", "assertAlmostEqual")
+    calls = (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
+    return sum(_dotted(call.func).rpartition(".")[2] in names for call in calls)
+
+
+def _swallows(node: FunctionNode) -> bool:
+    """Whether an exception, and so a failed assertion, may end inside the test."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.ExceptHandler):
+            names = {_dotted(part) for part in _types(inner.type)} if inner.type else {""}
+            if names & {"", "Exception", "BaseException", "AssertionError"} and not _raises_again(inner):
+                return True
+        if isinstance(inner, ast.With | ast.AsyncWith):
+            calls = [item.context_expr for item in inner.items if isinstance(item.context_expr, ast.Call)]
+            if any(_dotted(call.func).endswith("suppress") for call in calls):
+                return True
+    return False
+
+
+def _types(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    inner = [node for statement in handler.body for node in ast.walk(statement)]
+    return any(isinstance(node, ast.Raise) or _asserts(node) for node in inner)

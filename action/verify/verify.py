@@ -16,6 +16,7 @@ from action.verify.checks import Check, keep_report, planned_checks, run_check
 from action.verify.dependencies import Dependencies, read_dependencies
 from action.verify.environment import Environment, InstallFailed, prepare_environment
 from action.verify.integrity import inspect_runs, inspect_snapshots
+from action.verify.integrity.difference import changed_lines
 from action.verify.junit import write_junit
 from action.verify.linecoverage import LineCoverage, measure_lines, write_coverage_json
 from action.verify.options import VerifyOptions, default_cache_dir
@@ -28,7 +29,7 @@ from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open
 from controlplane.change import Change
 from controlplane.dod import DefinitionOfDone
 from controlplane.errors import AicdError
-from controlplane.evidence import Evidence, EvidenceFile, IntegrityFinding, TestTotals, ToolRun
+from controlplane.evidence import Evidence, EvidenceFile, IntegrityFinding, TestCase, TestTotals, ToolRun
 
 Result = TypeVar("Result")
 
@@ -115,7 +116,7 @@ class _Verification:
         orders = [
             order
             for order in (
-                base_order(self.base, self.head, plugins),
+                base_order(self.base, self.head, plugins, self._rewritable()),
                 change_order(self.base, self.head, plugins),
                 collect_order(self.base, plugins),
             )
@@ -136,6 +137,10 @@ class _Verification:
             self._keep_runs(runs, coverage.result())
             found = inspect_runs(self.base, self.head, runs, before.result())
         self.results.findings += [self.policy.apply(finding) for finding in found]
+
+    def _rewritable(self) -> frozenset[str]:
+        paths = self.base.test_paths | self.head.test_paths
+        return frozenset(path for path in paths if self.policy.may_rewrite(path))
 
     def _pytest(self, order: PytestOrder) -> Callable[[Cell], PytestRun]:
         return lambda cell: run_pytest(order, cell, self.area.inside, self._left())
@@ -174,16 +179,22 @@ class _Verification:
 
     def _keep_runs(self, runs: dict[str, PytestRun], coverage: LineCoverage | None) -> None:
         for name, run in runs.items():
-            report = self._keep_junit(name, run) if run.purpose != "collect" else ""
+            cases = own_cases(run, self.base, self.head) if run.purpose == "change-tests" else run.recorded.cases
+            if run.purpose == "change-tests" and not cases and run.outcome.exit_code == 0:
+                # Everything in it had been told by the base's run; an empty report would tell of nothing collected.
+                self.results.notes.append(
+                    f"{len(run.recorded.cases)} tests of the base pass with the change's settings"
+                )
+                continue
+            report = self._keep_junit(name, run, cases) if run.purpose != "collect" else ""
             self.results.runs.append(
                 _tool_run(run.purpose, "pytest", run.command, run.outcome, report, self._keep_log(name, run.outcome))
             )
         if coverage is not None:
             self._keep_coverage(coverage)
 
-    def _keep_junit(self, name: str, run: PytestRun) -> str:
+    def _keep_junit(self, name: str, run: PytestRun, cases: tuple[TestCase, ...]) -> str:
         path = self.area.reports / f"{name}.junit.xml"
-        cases = own_cases(run, self.base, self.head) if run.purpose == "change-tests" else run.recorded.cases
         write_junit(cases, path, suite=name)
         self.results.files.append(
             EvidenceFile(
@@ -231,6 +242,7 @@ class _Verification:
             files=tuple(sorted(self.results.files, key=lambda file: file.path)),
             runs=tuple(self.results.runs),
             integrity=tuple(sorted(unique.values(), key=lambda one: (not one.fails, one.kind, one.file))),
+            changed_lines=changed_lines(self.base, self.head),
             isolation=isolation,
             looked_in=(str(self.area.reports),),
             notes=tuple(self.results.notes),

@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from action.verify.checkout import Snapshot
+from action.verify.integrity.configuration import find_relaxed_settings
+from action.verify.integrity.conftest import find_conftest_changes
+from action.verify.integrity.dependencies import find_dependency_changes
+from action.verify.integrity.difference import is_fresh
+from action.verify.integrity.exclusions import find_exclusions
+from action.verify.integrity.outcomes import find_lost_tests
+from action.verify.integrity.protected import find_protected
 from action.verify.integrity.reports import find_mismatches
-from action.verify.policy import Policy
+from action.verify.integrity.shadows import find_shadows
+from action.verify.integrity.tests import find_weakened_tests
+from action.verify.policy import Policy, read_policy
 from action.verify.pytestrun import PytestRun
+from action.verify.repository import Repository
 from controlplane.evidence import IntegrityFinding
 
 
+def inspect_change(
+    repository: Path, base: str, head: str, project: Mapping[str, object] | None = None
+) -> tuple[IntegrityFinding, ...]:
+    """What two commits of a repository tell without running anything. Raises UsageError for an unknown commit."""
+    source = Repository(repository)
+    before, after = (Snapshot.load(source, source.resolve(commit)) for commit in (base, head))
+    return inspect_snapshots(before, after, read_policy(before, project or {}))
+
+
 def inspect_snapshots(base: Snapshot, head: Snapshot, policy: Policy) -> tuple[IntegrityFinding, ...]:
-    """What the two trees tell by themselves, before anything runs."""
-    del base, head, policy
-    return ()
+    """The static part, on what was read already."""
+    fresh = is_fresh(base)
+    found = (
+        *find_protected(base, head),
+        *find_dependency_changes(base, head, allowed=policy.dependencies_allowed, fresh=fresh),
+        *find_relaxed_settings(base, head, fresh=fresh),
+        *find_conftest_changes(base, head, fresh=fresh),
+        *find_exclusions(base, head, fresh=fresh),
+        *find_shadows(base, head),
+        *find_weakened_tests(base, head),
+    )
+    return tuple(policy.apply(finding) for finding in found)
 
 
 def inspect_runs(
     base: Snapshot, head: Snapshot, runs: Mapping[str, PytestRun], before: PytestRun | None
 ) -> tuple[IntegrityFinding, ...]:
     """What the runs tell; `before` are the base's tests on the base itself, where there was a reason to run them."""
-    del base, head, before
-    return tuple(find_mismatches(runs))
+    return (*find_mismatches(runs), *find_lost_tests(base, head, runs, before))

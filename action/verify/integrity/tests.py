@@ -1,0 +1,99 @@
+"""The base's tests, compared as code: what vanished, moved, lost assertions or parameters, or was marked as skipped."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from action.verify.checkout import Snapshot
+from action.verify.layout import is_test_module
+from action.verify.testcode import TestFunction, read_tests, weaknesses
+from controlplane.evidence import IntegrityFinding
+
+
+def find_weakened_tests(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFinding]:
+    """Findings grouped by kind and file, each naming its node ids. Also what is fine is noted: moved and edited tests."""
+    before, after = tests_of(base), tests_of(head)
+    found: dict[tuple[str, bool, str, str], list[str]] = defaultdict(list)
+    library = _Library(before, after)
+    for node_id, old in before.items():
+        new = after.get(node_id)
+        for kind, fails, reason in library.compare(old, new):
+            found[kind, fails, node_id.partition("::")[0], reason].append(node_id)
+    for (kind, fails, file, reason), node_ids in found.items():
+        yield IntegrityFinding(kind=kind, fails=fails, file=file, node_ids=tuple(node_ids), reason=reason)
+    yield from _changed_data(base, head)
+
+
+def tests_of(snapshot: Snapshot) -> dict[str, TestFunction]:
+    """Every test function of a tree by node id, without parameters."""
+    patterns = snapshot.pytest_config.python_files
+    return {
+        node_id: test
+        for path in sorted(snapshot.test_paths)
+        if is_test_module(path, patterns)
+        for node_id, test in read_tests(path, snapshot.text(path)).items()
+    }
+
+
+class _Library:
+    """What the head's tests hold in all, to tell a moved assertion from a removed one."""
+
+    def __init__(self, before: dict[str, TestFunction], after: dict[str, TestFunction]) -> None:
+        self.new = {node_id: test for node_id, test in after.items() if node_id not in before}
+        self.bodies = Counter(test.body for test in self.new.values())
+        # Assertions of new or altered tests only: those of unaltered ones were there before.
+        altered = [test for node_id, test in after.items() if node_id not in before or before[node_id] != test]
+        self.assertions = {assertion for test in altered for assertion in test.assertions}
+
+    def compare(self, old: TestFunction, new: TestFunction | None) -> Iterator[tuple[str, bool, str]]:
+        if new is None:
+            yield self._vanished(old)
+            return
+        yield from _marks(old, new)
+        if new.body == old.body:
+            return
+        weaker = self._weaker(old, new)
+        if weaker:
+            yield "test-weakened", True, weaker
+        else:
+            yield "test-changed", False, "its code was changed; the base's version ran as well"
+
+    def _vanished(self, old: TestFunction) -> tuple[str, bool, str]:
+        if self.bodies[old.body] > 0:
+            self.bodies[old.body] -= 1
+            return "test-moved", False, "a test with an equal body stands elsewhere"
+        if old.assertions and all(assertion in self.assertions for assertion in old.assertions):
+            return "test-moved", False, "every assertion of it is made in another test"
+        return "test-vanished", True, "it is gone, and no test with an equal body stands elsewhere"
+
+    def _weaker(self, old: TestFunction, new: TestFunction) -> str:
+        gone = [assertion for assertion in old.assertions if assertion not in self.assertions]
+        if new.parameters < old.parameters and new.weight < old.weight:
+            return f"it has {new.parameters} sets of parameters, and had {old.parameters}"
+        if new.weight < old.weight and gone:
+            return f"it makes {new.weight} assertions that can fail, and made {old.weight}"
+        return "; ".join(weaknesses(old.node, new.node)) if gone else ""
+
+
+def _marks(old: TestFunction, new: TestFunction) -> Iterator[tuple[str, bool, str]]:
+    for mark in new.marks:
+        if mark not in old.marks:
+            kind = "test-xfailed" if "xfail" in mark or "expectedFailure" in mark else "test-skipped"
+            yield kind, True, f"it was marked: {mark[:120]}"
+
+
+def _changed_data(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFinding]:
+    """Snapshots, fixtures and helpers: the base's stand in the base's run, so an edit is told, not failed."""
+    for path in sorted(base.test_paths):
+        if path.endswith(".py") and is_test_module(path, base.pytest_config.python_files):
+            continue
+        if path.rpartition("/")[2] == "conftest.py" or base.contents[path] == head.contents.get(path):
+            continue
+        verb = "changed" if path in head.contents else "removed"
+        yield IntegrityFinding(
+            kind="test-data-changed",
+            fails=False,
+            file=path,
+            reason=f"what the tests rest on was {verb}; the base's tests ran with the base's version",
+        )
