@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import PurePath
 
@@ -16,6 +16,21 @@ LINTERS = ("ruff", "flake8", "eslint", "pylint", "")
 # An end-to-end report in JUnit's form is known by its name or folder, or by the property that the reader looks for.
 _E2E_PATH = re.compile(r"(?:^|[/\\._-])(?:e2e|end-to-end|playwright)(?:[/\\._-]|$)", re.IGNORECASE)
 _PLACES_NAMED = 10
+
+
+class FailingTests:
+    """Cases that failed or broke, told one by one: there may be very many."""
+
+    def __init__(self, files: tuple[EvidenceFile, ...]) -> None:
+        self._files = files
+        self.count = sum(1 for _ in self.told())
+        self.first = next(self.told(), "")
+
+    def told(self) -> Iterator[str]:
+        for file in self._files:
+            for case in file.cases:
+                if case.outcome in ("failed", "error"):
+                    yield f"{case.node_id}: {case.message}" if case.message else case.node_id
 
 
 class Facts:

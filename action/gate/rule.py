@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from action.gate.facts import Facts
@@ -47,10 +48,11 @@ def not_measured(reason: str, *, evidence: Iterable[str] = ()) -> Finding:
 
 
 def bounded(evidence: Iterable[str]) -> tuple[str, ...]:
-    """At most twenty lines, and how many more there were."""
-    lines = tuple(evidence)
-    more = len(lines) - EVIDENCE_KEPT
-    return lines if more <= 0 else (*lines[:EVIDENCE_KEPT], f"and {more} more")
+    """At most twenty lines, and how many more there were; the others are never held."""
+    lines = iter(evidence)
+    kept = tuple(islice(lines, EVIDENCE_KEPT))
+    more = sum(1 for _ in lines)
+    return (*kept, f"and {more} more") if more else kept
 
 
 def asked(key: str) -> Callable[[DefinitionOfDone, Facts], Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from action.gate.criteria.unit_pass import failing_cases
-from action.gate.facts import Facts, add_totals, is_e2e, named, why_unreadable
+from action.gate.facts import Facts, FailingTests, add_totals, is_e2e, named, why_unreadable
 from action.gate.rule import Finding, Rule, asked_true, failed, not_measured, passed
 
 _FIX = (
@@ -15,14 +14,14 @@ _FIX = (
 
 
 def _judge(_required: Any, facts: Facts) -> Finding:
-    failing = tuple(failing_cases(case for file in facts.e2e for case in file.cases))
+    failing = FailingTests(facts.e2e)
     totals = add_totals(file.tests for file in facts.e2e if file.tests)
-    if failing:
+    if failing.count:
         return failed(
-            f"{len(failing)} of {totals.total} end-to-end tests did not pass. Fix: make them pass; the first is "
-            f"{failing[0]}.",
+            f"{failing.count} of {totals.total} end-to-end tests did not pass. Fix: make them pass; the first is "
+            f"{failing.first}.",
             actual=False,
-            evidence=failing,
+            evidence=failing.told(),
         )
     unreadable = tuple(
         file for file in facts.unreadable("playwright", "junit") if "playwright" in file.could_be or is_e2e(file)

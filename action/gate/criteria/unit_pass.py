@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from action.gate.facts import Facts, add_totals, named, why_unreadable
+from action.gate.facts import Facts, FailingTests, add_totals, named, why_unreadable
 from action.gate.rule import Finding, Rule, failed, not_measured, passed
 from controlplane.dod import DefinitionOfDone
-from controlplane.evidence import TestCase, ToolRun
+from controlplane.evidence import ToolRun
 
 _FIX = "Fix: write a JUnit report (pytest --junitxml=junit.xml) and name it among the reports."
 _NOTHING_COLLECTED = 5  # pytest's own exit code for it
@@ -21,13 +21,13 @@ def _required(dod: DefinitionOfDone, _facts: Facts) -> Any:
 
 
 def _judge(_required: Any, facts: Facts) -> Finding:
-    failing = tuple(failing_cases(case for file in facts.junit for case in file.cases))
-    if failing:
+    failing = FailingTests(facts.junit)
+    if failing.count:
         total = sum(file.tests.total for file in facts.junit if file.tests)
         return failed(
-            f"{len(failing)} of {total} tests did not pass. Fix: make them pass; the first is {failing[0]}.",
+            f"{failing.count} of {total} tests did not pass. Fix: make them pass; the first is {failing.first}.",
             actual=False,
-            evidence=failing,
+            evidence=failing.told(),
         )
     stopped = [run for run in facts.runs(*_GROUPS) if run.timed_out]
     if stopped:
@@ -60,12 +60,6 @@ def _nothing_failed(facts: Facts) -> Finding:
         return not_measured(f"All {totals.total} tests were skipped, so nothing was shown. Fix: let them run.")
     skipped = f", {totals.skipped} skipped" if totals.skipped else ""
     return passed(f"{totals.passed} of {totals.total} tests passed{skipped}.", actual=True, evidence=named(facts.junit))
-
-
-def failing_cases(cases: Iterator[TestCase]) -> Iterator[str]:
-    for case in cases:
-        if case.outcome in ("failed", "error"):
-            yield f"{case.node_id}: {case.message}" if case.message else case.node_id
 
 
 def _disagreement(run: ToolRun, facts: Facts) -> Iterator[str]:
