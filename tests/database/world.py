@@ -64,15 +64,15 @@ class World:
     projects: dict[str, str] = field(default_factory=dict)
 
     def functions(self, **claims: Any) -> Persona:
-        return Persona(self.authenticator_dsn, "aicd_functions", token("aicd_functions", **claims))
+        return Persona(self.authenticator_dsn, "aicd_functions", token(**{"role": "aicd_functions", **claims}))
 
     def runner(self, **claims: Any) -> Persona:
-        return Persona(self.authenticator_dsn, "aicd_runner", token("aicd_runner", **claims))
+        return Persona(self.authenticator_dsn, "aicd_runner", token(**{"role": "aicd_runner", **claims}))
 
     def runner_of(self, run_id: str, **claims: Any) -> Persona:
         """A token for exactly this run."""
         spec_id, project_id = self.one("select spec_id::text, project_id::text from runs where id = %s", run_id)
-        return self.runner(run_id=run_id, spec_id=spec_id, project_id=project_id, **claims)
+        return self.runner(**{"run_id": run_id, "spec_id": spec_id, "project_id": project_id, **claims})
 
     def member(self, user_id: str) -> Persona:
         claims = {"role": "authenticated", "sub": user_id, "exp": int(time.time()) + 600}
@@ -152,9 +152,9 @@ class World:
         return self.member(user_id)
 
 
-def token(role: str, **claims: Any) -> dict[str, Any]:
+def token(**claims: Any) -> dict[str, Any]:
     """The claims of a live token; a claim given as None is left out."""
-    default = {"role": role, "jti": str(uuid.uuid4()), "sub": str(uuid.uuid4()), "exp": int(time.time()) + 600}
+    default = {"jti": str(uuid.uuid4()), "sub": str(uuid.uuid4()), "exp": int(time.time()) + 600}
     return {name: value for name, value in (default | claims).items() if value is not None}
 
 
