@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -14,6 +15,11 @@ from pydantic import BaseModel, ValidationError
 from controlplane.errors import BrokenPromise
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+FOLDERS = ("repository", "agent", "agent-logs", "iterations", "reports", "logs", "report")
+NOUNS = ("run", "spec", "plan", "sprint", "build", "change", "evidence", "verdict", "failure", "published")
+FILES = (*(f"{noun}.json" for noun in NOUNS), "events.jsonl", "executions.jsonl", "verbs.jsonl")
 
 
 class RunFolder:
@@ -28,27 +34,42 @@ class RunFolder:
         return self.path / "repository"
 
     @property
-    def workspace(self) -> Path:
-        """Where the agent works; everything in it, `.git` included, is the agent's word."""
-        return self.path / "workspace"
-
-    @property
-    def reports(self) -> Path:
-        return self.path / "reports"
-
-    @property
     def report(self) -> Path:
         return self.path / "report"
 
     @property
-    def logs(self) -> Path:
-        return self.path / "logs"
+    def agent_logs(self) -> Path:
+        """What the agent printed; `reports/` and `logs/` beside it are verify's, which empties them when it begins."""
+        return self.path / "agent-logs"
 
     def prepare(self) -> None:
         """Make the folder, for its owner only."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.report, self.logs):
+        for folder in (self.report, self.agent_logs):
             folder.mkdir(mode=0o700, exist_ok=True)
+
+    def begin(self, verb: str) -> None:
+        """Note that a verb begins, so that finish can name it when nothing else does."""
+        self.append("verbs.jsonl", {"verb": verb})
+
+    def last_begun(self) -> str:
+        """The verb that began last, finish left out; empty when none did."""
+        try:
+            lines = (self.path / "verbs.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return ""
+        verbs = [json.loads(line)["verb"] for line in lines]
+        return next((verb for verb in reversed(verbs) if verb not in ("finish", "deliver")), "")
+
+    def forget(self) -> None:
+        """Remove what an earlier run left here: its nouns must never be taken for this one's.
+
+        Only names that are ours are removed, since AICD_RUN_DIR may be any folder.
+        """
+        for name in FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
 
     def save(self, name: str, noun: BaseModel) -> None:
         """Write `NAME.json` whole or not at all."""

@@ -115,7 +115,11 @@ class GitHubContext(_Group):
 
 
 class Settings(_Group):
-    """Everything an entry point was told. `run_directory` is the run folder (docs/architecture.md)."""
+    """Everything an entry point was told.
+
+    `run_directory` is the run folder (docs/architecture.md), from AICD_RUN_DIR; `cache_directory` keeps environments
+    between runs, from AICD_CACHE_DIR.
+    """
 
     run: RunInputs = RunInputs()
     control_plane: ControlPlaneInputs = ControlPlaneInputs()
@@ -124,6 +128,7 @@ class Settings(_Group):
     target: TargetInputs = TargetInputs()
     github: GitHubContext = GitHubContext()
     run_directory: Path = Path(".aicd/run")
+    cache_directory: Path | None = None
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret that was given: what logs, reports and commits must never hold."""
@@ -178,7 +183,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         problems = _contradictions(groups)
     if problems:
         raise UsageError("The inputs cannot be used: " + "; ".join(problems) + ".", "Correct them in the workflow.")
-    return Settings(**groups, run_directory=_run_directory(environment))
+    cache = environment.get("AICD_CACHE_DIR", "")
+    return Settings(
+        **groups, run_directory=_run_directory(environment), cache_directory=Path(cache).absolute() if cache else None
+    )
 
 
 def _sentence(field: str, message: str) -> str:

@@ -57,9 +57,9 @@ class Attempted(Noun):
 
 
 class ArtifactNote(Noun):
-    """A file beside the report. `size` is in bytes, None for the summary, which cannot hold its own."""
+    """A file beside the report, size in bytes. The summary cannot know its own size, hash, or the id made of it."""
 
-    id: str
+    id: str | None = None
     kind: str
     name: str
     content_type: str

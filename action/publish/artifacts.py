@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from controlplane.ids import artifact_id
 from controlplane.report import ArtifactNote
 
 MAX_BYTES = 20 * 2**20
@@ -30,7 +30,7 @@ TYPES = {
 class ArtifactStore(Protocol):
     """The part of controlplane's RunnerStore that takes artifacts."""
 
-    def put_artifact(self, run_id: str, artifact_id: str, data: bytes, content_type: str) -> Any: ...
+    def put_artifact(self, run_id: str, artifact_id: str, content: bytes, content_type: str) -> str: ...
 
     def record_artifact(self, run_id: str, artifact: dict[str, Any]) -> Any: ...
 
@@ -53,7 +53,7 @@ class Artifact:
 
     def identity(self, run_id: str) -> str:
         """The same content of the same run has the same id, so that sending it twice keeps it once."""
-        return str(uuid.uuid5(uuid.UUID(run_id), f"artifact/{self.name}/{self.sha256}"))
+        return artifact_id(run_id, self.name, self.sha256)
 
     def note(self, run_id: str) -> ArtifactNote:
         return ArtifactNote(
@@ -103,6 +103,6 @@ def upload(store: ArtifactStore, run_id: str, artifacts: Iterable[Artifact]) -> 
 
 def _send(store: ArtifactStore, run_id: str, artifact: Artifact) -> None:
     identity = artifact.identity(run_id)
-    store.put_artifact(run_id, identity, artifact.data, artifact.content_type)
-    row = {**artifact.note(run_id).model_dump(mode="json"), "storage_path": f"{run_id}/{identity}"}
+    path = store.put_artifact(run_id, identity, artifact.data, artifact.content_type)
+    row = {**artifact.note(run_id).model_dump(mode="json"), "storage_path": path}
     store.record_artifact(run_id, row)

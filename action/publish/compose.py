@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
+from action.gate.facts import Facts
 from action.gitrepo.git import names
 from action.run import BuildOutcome, Failure, Run
 from controlplane.change import Change
@@ -60,24 +62,20 @@ def compose_report(
 
 def measure(evidence: Evidence, verdict: Verdict | None) -> Measures:
     """Counts by kind of test; a kind without a readable report stays unmeasured."""
-    python, browser = _of_kind(evidence, "junit"), _of_kind(evidence, "playwright")
+    facts = Facts(evidence)
     scores = [file.lighthouse.get("performance") for file in evidence.files if file.lighthouse]
     known = [score for score in scores if score is not None]
     return Measures(
-        python_passed=_count(python, ("passed",)),
-        python_failed=_count(python, BROKEN),
-        e2e_passed=_count(browser, ("passed",)),
-        e2e_failed=_count(browser, BROKEN),
+        python_passed=_count(facts.unit, ("passed",)),
+        python_failed=_count(facts.unit, BROKEN),
+        e2e_passed=_count(facts.e2e, ("passed",)),
+        e2e_failed=_count(facts.e2e, BROKEN),
         coverage=verdict.coverage if verdict else None,
         lighthouse_score=min(known) if known else None,
     )
 
 
-def _of_kind(evidence: Evidence, kind: str) -> list[EvidenceFile]:
-    return [file for file in evidence.files if file.kind == kind and file.tests is not None]
-
-
-def _count(files: list[EvidenceFile], outcomes: tuple[str, ...]) -> int | None:
+def _count(files: Sequence[EvidenceFile], outcomes: tuple[str, ...]) -> int | None:
     """Tests are counted once, though the base's and the change's runs may both hold them: the worse outcome counts."""
     if not files:
         return None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 
-from action.publish.wording import block, code, duration, figure, inline, percent
+from action.gate.render import escape_markdown, verdict_markdown
+from action.publish.wording import block, code, duration, percent
 from controlplane.report import Report
 from controlplane.states import Result
-from controlplane.verdict import Criterion
 
 MAX_BODY = 65_000  # GitHub refuses a body of more than 65,536 characters
 MAX_TITLE = 200
-MARKS = {"passed": "✅ passed", "failed": "❌ failed", "not_measured": "❔ not measured"}
+MAX_CRITERIA = 30_000
 
 
 def write_report(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
     """report.md. `trace` is acceptance id → tests that name it."""
-    parts = [_headline(report), _criteria(report), _failures(report), _acceptance(report, trace), _tests(report)]
+    parts = [_headline(report), _criteria(report), _acceptance(report, trace), _tests(report)]
     parts += [_coverage(report), _attempts(report), _files(report), _facts(report)]
     return "\n".join(part for part in parts if part)
 
@@ -30,16 +31,15 @@ def write_title(report: Report) -> str:
     return marked if len(marked) <= MAX_TITLE else marked[: MAX_TITLE - 1] + "…"
 
 
-def write_body(report: Report, trace: Mapping[str, tuple[str, ...]], number: int | None = None) -> str:
+def write_body(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
     """The pull request's description; its parts are left out from the end until it fits."""
     parts = [
         marker(report),
         _headline(report),
         _criteria(report),
-        _failures(report),
         _acceptance(report, trace),
         _evidence_note(report),
-        _reproduce(report, number),
+        _reproduce(report),
         _coverage(report),
     ]
     kept = [part for part in parts if part]
@@ -58,8 +58,8 @@ def _headline(report: Report) -> str:
         met = len(report.verdict.criteria) if report.verdict else 0
         said = f"## ✅ The Definition of Done is met\n\nAll {met} criteria passed, measured from a clean checkout."
     elif report.failing is not None:
-        said = f"## ❌ This run failed in {report.failing.phase}\n\n{inline(report.failing.message, 1000)}"
-        said += f"\n\n**What to do:** {inline(report.failing.fix, 1000)}" if report.failing.fix else ""
+        said = f"## ❌ This run failed in {report.failing.phase}\n\n{escape_markdown(report.failing.message, 1000)}"
+        said += f"\n\n**What to do:** {escape_markdown(report.failing.fix, 1000)}" if report.failing.fix else ""
     else:
         missing = len(report.verdict.failing()) if report.verdict else 0
         total = len(report.verdict.criteria) if report.verdict else 0
@@ -67,26 +67,8 @@ def _headline(report: Report) -> str:
     return said + "\n"
 
 
-def _criteria(report: Report) -> str:
-    if report.verdict is None:
-        return ""
-    rows = [_criterion_row(criterion) for criterion in report.verdict.criteria]
-    return "\n".join(["| criterion | required | actual | status |", "|---|---|---|---|", *rows]) + "\n"
-
-
-def _criterion_row(criterion: Criterion) -> str:
-    cells = (code(criterion.id), inline(figure(criterion.required)), inline(figure(criterion.actual)))
-    return f"| {' | '.join(cells)} | {MARKS[criterion.status]} |"
-
-
-def _failures(report: Report) -> str:
-    if report.verdict is None or not report.verdict.failing():
-        return ""
-    lines = ["### What is missing", ""]
-    for criterion in report.verdict.failing():
-        lines.append(f"- **{code(criterion.id)}**: {inline(criterion.reason, 600)}")
-        lines += [f"  - {inline(line, 400)}" for line in criterion.evidence[:20]]
-    return "\n".join(lines) + "\n"
+def _criteria(report: Report, limit: int = MAX_CRITERIA) -> str:
+    return verdict_markdown(report.verdict, limit) if report.verdict else ""
 
 
 def _acceptance(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
@@ -94,11 +76,11 @@ def _acceptance(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
         return ""
     lines = ["### What was asked", ""]
     for story in report.sprint.stories:
-        lines.append(f"**{inline(story.id)}**: {inline(story.want or story.id, 500)}")
+        lines.append(f"**{escape_markdown(story.id)}**: {escape_markdown(story.want or story.id, 500)}")
         for line in story.acceptance:
             tests = trace.get(line.id, ())
             proof = f" — proven by {', '.join(code(test, 160) for test in tests[:3])}" if tests else ""
-            lines.append(f"- {'✅' if tests else '◻️'} {code(line.id)} {inline(line.text, 500)}{proof}")
+            lines.append(f"- {'✅' if tests else '◻️'} {code(line.id)} {escape_markdown(line.text, 500)}{proof}")
         lines.append("")
     return "\n".join(lines)
 
@@ -118,7 +100,7 @@ def _coverage(report: Report) -> str:
     gaps = [one for one in report.covered if one.missing][:20]
     if not gaps:
         return ""
-    rows = [f"| {code(one.path)} | {percent(one.ratio)} | {inline(ranges(one.missing))} |" for one in gaps]
+    rows = [f"| {code(one.path)} | {percent(one.ratio)} | {escape_markdown(ranges(one.missing))} |" for one in gaps]
     return "\n".join(["### Lines without a test", "", "| file | covered | missing lines |", "|---|---|---|", *rows, ""])
 
 
@@ -148,7 +130,7 @@ def _facts(report: Report) -> str:
         ("agent", code(report.agent) if report.agent else "none"),
         ("cost", f"{report.cost_usd:.4f} USD" if report.cost_usd is not None else "not told"),
         ("time", duration(report.duration_seconds)),
-        *(("isolation", inline(said, 400)) for said in report.isolation),
+        *(("isolation", escape_markdown(said, 400)) for said in report.isolation),
     ]
     return "\n".join(["### The run", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts), ""])
 
@@ -161,11 +143,12 @@ def _evidence_note(report: Report) -> str:
     )
 
 
-def _reproduce(report: Report, number: int | None) -> str:
+def _reproduce(report: Report) -> str:
     """Exact commands, of text that is ours alone: ids, and the Definition of Done as JSON."""
     dod = json.dumps(report.sprint.dod.model_dump(mode="json", exclude_none=True, exclude_defaults=True), indent=1)
-    fetch = f"git fetch origin pull/{number}/head" if number else f"git fetch origin {report.commit}"
-    commands = f"{fetch}\naicd verify --repo . --base {report.base} --head {report.commit} --dod dod.json"
+    fetch = f"git fetch origin {shlex.quote(report.branch)}"
+    measure = f"aicd verify --repo . --base {report.base} --head {report.commit} --dod dod.json"
+    commands = f"{fetch}\n{measure}"
     return "\n".join(
         [
             "<details><summary>Measure it yourself</summary>",

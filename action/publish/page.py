@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from action.gate.render import show
 from action.publish.markdown import ranges
-from action.publish.wording import duration, figure, percent
+from action.publish.wording import duration, percent
 from controlplane.report import Report
 
 if TYPE_CHECKING:
@@ -42,5 +43,5 @@ def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(figure=figure, percent=percent, duration=duration, ranges=ranges)
+    environment.filters.update(figure=show, percent=percent, duration=duration, ranges=ranges)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

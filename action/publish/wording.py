@@ -1,29 +1,10 @@
-"""Text of others made harmless for GitHub's Markdown, and figures made readable."""
+"""Code spans and blocks that cannot be left, and figures made readable. Plain words: action/gate/render.py."""
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
-ZERO_WIDTH = "\u200b"
-SPECIAL = re.compile(r"([\\`*_\[\]{}()<>|~!])")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-
-
-def inline(text: object, limit: int = 300) -> str:
-    """One line of somebody's text, shown as it is written: no markup, no mention, no issue link, no command, no link.
-
-    `@name` would write to strangers, `#12` after `fixes` would close an issue, a bare URL would be one to click, and a
-    slash at the beginning is how bots are called.
-    """
-    line = " ".join(CONTROL.sub("", str(text)).split())
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
-    line = SPECIAL.sub(r"\\\1", line).replace("&", "&amp;")
-    line = re.sub(r"([@#])(?=[\w])", rf"\1{ZERO_WIDTH}", line)
-    line = re.sub(r"(?i)\bgh-(?=\d)", f"GH{ZERO_WIDTH}-", line)
-    line = re.sub(r"(?i)\b(https?|ftp|mailto|www)([:.])", rf"\1{ZERO_WIDTH}\2", line)
-    return re.sub(r"^([/+\-=>\d])", rf"{ZERO_WIDTH}\1", line)
 
 
 def code(text: object, limit: int = 300) -> str:
@@ -43,17 +24,6 @@ def block(text: str, language: str = "", limit: int = 6000) -> str:
     longest = max((len(run) for run in re.findall(r"`+", kept)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{kept.rstrip()}\n{fence}"
-
-
-def figure(value: Any) -> str:
-    """A criterion's figure as a person writes it."""
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def percent(ratio: float | None) -> str:

@@ -79,7 +79,7 @@ class CommandAgent:
             reachable=not closed,
         )
         why = f" (another user cannot come to {', '.join(closed)})" if closed and os.geteuid() == 0 else ""
-        return tools, describe_isolation(not closed) + why
+        return tools, describe_isolation(reachable=not closed) + why
 
 
 def _hand_over(task: Task, cell: Cell) -> dict[str, str]:

@@ -1,0 +1,67 @@
+"""What every verb is given: settings, run folder, console, and the way to the control plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from action.console import Console
+from action.journal import Journal
+from action.run import Failure, Run
+from action.runfolder import RunFolder
+from action.settings import Settings
+from controlplane.errors import AicdError
+
+if TYPE_CHECKING:
+    from controlplane.store import RunnerStore
+
+
+@dataclass(frozen=True)
+class Context:
+    """`verb` is the verb being run: the phase of a failure."""
+
+    verb: str
+    settings: Settings
+    folder: RunFolder
+    console: Console
+
+    @cached_property
+    def store(self) -> RunnerStore | None:
+        """The control plane's client; None when the action works alone."""
+        if not self.settings.uses_control_plane:
+            return None
+        from controlplane.store import Connection, RunnerStore, connect
+
+        inputs = self.settings.control_plane
+        where = Connection(
+            url=inputs.supabase_url, publishable_key=inputs.supabase_publishable_key, token=inputs.supabase_token
+        )
+        return RunnerStore(connect(where))
+
+    def run(self) -> Run:
+        """The run that `start` began; raises BrokenPromise when it did not."""
+        return self.folder.require("run", Run, "start")
+
+    def journal(self, run: Run) -> Journal:
+        return Journal(self.folder, self.console, run.run_id, self.store if run.controlled else None)
+
+    def keep_failure(self, error: AicdError) -> None:
+        """Note what went wrong for the report; the first failure is the one that counts."""
+        if self.folder.load("failure", Failure) is None:
+            said = [self.console.redact(text) for text in (error.message, error.fix)]
+            failure = Failure(phase=PHASES.get(self.verb, self.verb), code=error.code, message=said[0], fix=said[1])
+            self.folder.prepare()
+            self.folder.save("failure", failure)
+
+
+# The words of status_events for what a verb does.
+PHASES = {
+    "start": "PLANNING",
+    "plan": "PLANNING",
+    "build": "BUILD",
+    "verify": "TESTING",
+    "gate": "TESTING",
+    "publish": "PUBLISH",
+    "finish": "FINISH",
+}

@@ -1,0 +1,49 @@
+"""Measuring and judging a change: the same two calls in the repair loop, in verify and in gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from action.context import Context
+from action.gitrepo.protected import Refusal
+from action.run import Run
+from action.verify.options import VerifyOptions
+from controlplane.change import Change
+from controlplane.dod import DefinitionOfDone
+from controlplane.evidence import Evidence
+from controlplane.spec import Spec
+from controlplane.verdict import Criterion, Verdict
+
+
+def measure_change(
+    context: Context, change: Change, dod: DefinitionOfDone, *, work_dir: Path, seconds: float, policy: Run | None
+) -> Evidence:
+    """Verify the change; `policy` is the run whose project says what is allowed."""
+    from action.verify.verify import verify_change
+
+    spec = context.folder.load("spec", Spec)
+    options = VerifyOptions(
+        work_dir=work_dir,
+        cache_dir=context.settings.cache_directory,
+        timeout_seconds=seconds,
+        tests=spec.tests if spec else None,
+        policy=policy.policy if policy else {},
+        progress=context.console.say,
+    )
+    return verify_change(change, dod, options)
+
+
+def hold_refusals(verdict: Verdict, refusals: Sequence[Refusal]) -> Verdict:
+    """The verdict with a criterion of its own for what may not be pushed at all, when there is such a thing."""
+    if not refusals:
+        return verdict
+    refused = Criterion(
+        id="push_allowed",
+        required=True,
+        actual=False,
+        status="failed",
+        reason="The change holds what a run may not push.",
+        evidence=tuple(f"{one.code} {one.path}: {one.reason}" for one in refusals),
+    )
+    return verdict.model_copy(update={"criteria": (*verdict.criteria, refused)})

@@ -1,0 +1,41 @@
+"""Running one verb: its ending becomes an exit code, and a failure is kept for the report before that."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+
+from action.context import Context
+from action.verbs import VERBS
+from controlplane.errors import AicdError, BrokenPromise, OutsideError
+
+
+class Cancelled(OutsideError):
+    """The run was cancelled."""
+
+    default_code = "cancelled"
+
+
+def run_verb(context: Context) -> int:
+    """The verb's exit code; never raises."""
+    try:
+        context.folder.begin(context.verb)
+        code: int = importlib.import_module(VERBS[context.verb]).run(context)
+        return code
+    except AicdError as error:
+        return _report(context, error)
+    except KeyboardInterrupt:
+        return _report(context, Cancelled("The run was cancelled.", "Start it again."))
+    except Exception as error:  # noqa: BLE001 - whatever comes here is our bug, and the run must still be finished
+        context.console.foreign("".join(traceback.format_exception(error)))
+        broken = BrokenPromise(f"A bug of ours stopped `{context.verb}` ({type(error).__name__}).", "Please report it.")
+        return _report(context, broken)
+
+
+def _report(context: Context, error: AicdError) -> int:
+    context.console.error(str(error), title=f"aicd {context.verb}")
+    try:
+        context.keep_failure(error)
+    except (AicdError, OSError) as trouble:
+        context.console.warning(f"The failure could not be kept: {trouble}")
+    return error.exit_code

@@ -1,0 +1,71 @@
+"""finish: give the run its result, whatever happened before. It always runs, and may run twice.
+
+Exit code 1 when the result is FAILED, so that the workflow's own sign is red where the Definition of Done is not met.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from action.context import Context
+from action.run import Failure, Run
+from action.verbs.publish import compose, write_reports
+from controlplane.errors import BrokenPromise, Conflict
+from controlplane.report import Report, summarise
+from controlplane.states import Result
+
+
+def run(context: Context) -> int:
+    started = context.folder.load("run", Run)
+    if started is None:
+        failure = context.folder.load("failure", Failure)
+        if failure is not None:
+            context.console.set_output("result", Result.FAILED.value)
+            context.console.say(f"Nothing was started: {failure.message}")
+        return 1 if failure else 0
+    _explain_silence(context)
+    report = compose(context, started)
+    summary = _summary(context, report)
+    result = report.result
+    if started.controlled and context.store is not None:
+        result = _finish(context, started, result, summary)
+    context.console.set_output("result", result.value)
+    context.console.say(f"Result: {result.value}")
+    return 0 if result is Result.PASSED else 1
+
+
+def _explain_silence(context: Context) -> None:
+    """A run with neither verdict nor failure was killed: by a cancel, a time limit, or the machine."""
+    from controlplane.verdict import Verdict
+
+    if context.folder.load("failure", Failure) or context.folder.load("verdict", Verdict):
+        return
+    last = context.folder.last_begun() or "start"
+    message = f"The run was ended from outside during `{last}`: cancelled, out of time, or the runner was lost."
+    context.keep_failure(BrokenPromise(message, "Start it again; its log says more.", "interrupted"))
+
+
+def _summary(context: Context, report: Report) -> dict[str, Any]:
+    """What publish wrote, when it says the same as we do; else written now, since publish did not get so far."""
+    path = context.folder.report / "summary.json"
+    if path.exists():
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if known["status"] == report.result.value:
+            return known
+    write_reports(context, report)
+    context.console.write_summary((context.folder.report / "report.md").read_text(encoding="utf-8"))
+    return summarise(report)
+
+
+def _finish(context: Context, started: Run, result: Result, summary: dict[str, Any]) -> Result:
+    """Tell the control plane; the result it has is the result, also when it had one before."""
+    assert context.store is not None
+    try:
+        answer = context.store.finish_run(started.run_id, result.value, summary)
+    except Conflict as error:
+        context.console.warning(f"The run has another result already: {error}")
+        return Result.FAILED
+    if answer.get("next_run_id"):
+        context.console.say(f"The next sprint's run is {answer['next_run_id']}")
+    return Result(answer["result"])

@@ -1,0 +1,206 @@
+"""publish: the branch, the pull request, the report in its forms, and the artifacts to Storage.
+
+It runs also after a failure, so that the requester gets a report whatever happened. What cannot be published is noted
+as a failure, and the rest goes on; the first trouble is raised at the end.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+from action.context import Context
+from action.gitrepo.git import Remote, git
+from action.gitrepo.push import push_branch
+from action.publish.artifacts import Artifact, collect_files, redact, upload
+from action.publish.compose import compose_report
+from action.publish.markdown import marker, write_body, write_report, write_title
+from action.publish.page import write_page
+from action.publish.pullrequest import Opened, Wanted, connect, open_pull_request
+from action.publish.trace import trace_acceptance
+from action.run import BuildOutcome, Failure, Published, Run
+from controlplane.change import EMPTY_TREE, Change
+from controlplane.errors import AicdError
+from controlplane.evidence import Evidence
+from controlplane.plan import Sprint
+from controlplane.report import ArtifactNote, Report, summarise
+from controlplane.states import Result
+from controlplane.verdict import Verdict
+
+MAX_PATCH = 5 * 2**20
+
+
+def run(context: Context) -> int:
+    started = context.run()
+    report = compose(context, started)
+    published, trouble = _deliver(context, started, report)
+    if trouble is not None:
+        context.keep_failure(trouble)
+        report = compose(context, started)
+    report = report.model_copy(update={"pull_request_url": published.pull_request_url})
+    if published.note:
+        report = report.model_copy(update={"notes": (*report.notes, published.note)})
+    artifacts = write_reports(context, report)
+    context.folder.save("published", published)
+    late = _upload(context, started, artifacts)
+    if late is not None:
+        context.keep_failure(late)
+    _tell(context, report)
+    if first := trouble or late:
+        raise first
+    return 0
+
+
+def compose(context: Context, started: Run) -> Report:
+    """The report of what the run folder holds by now."""
+    load = context.folder.load
+    return compose_report(
+        started,
+        load("sprint", Sprint) or Sprint(label=started.sprint_label),
+        change=load("change", Change),
+        outcome=load("build", BuildOutcome),
+        evidence=load("evidence", Evidence),
+        verdict=load("verdict", Verdict),
+        failure=load("failure", Failure),
+        ended_at=datetime.datetime.now(datetime.UTC),
+    )
+
+
+def write_reports(context: Context, report: Report) -> list[Artifact]:
+    """Write report/ and return everything that is to be kept, the report's own files first."""
+    secrets = context.settings.secrets()
+    trace = trace_acceptance(report.sprint, report.cases)
+    markdown = redact(write_report(report, trace).encode(), secrets)
+    page = redact(write_page(report, trace).encode(), secrets)
+    kept = [
+        Artifact("report", "report.html", page),
+        Artifact("report", "report.md", markdown),
+        *_evidence(context, secrets),
+    ]
+    notes = tuple(artifact.note(report.run_id) for artifact in kept)
+    own = ArtifactNote(kind="summary", name="summary.json", content_type="application/json")
+    summary = json.dumps(summarise(report.model_copy(update={"artifacts": (*notes, own)})), indent=2) + "\n"
+    kept.insert(0, Artifact("summary", "summary.json", redact(summary.encode(), secrets)))
+    for artifact in kept:
+        if artifact.name in ("summary.json", "report.html", "report.md"):
+            context.folder.save_text(f"report/{artifact.name}", artifact.data.decode())
+    return kept
+
+
+def _evidence(context: Context, secrets: tuple[str, ...]) -> list[Artifact]:
+    """verdict.json, the patch, what verify measured, and the logs."""
+    folder = context.folder
+    found = []
+    verdict = folder.load("verdict", Verdict)
+    if verdict is not None:
+        text = json.dumps(verdict.as_json(), indent=2, ensure_ascii=False) + "\n"
+        found.append(Artifact("verdict", "verdict.json", redact(text.encode(), secrets)))
+    change = folder.load("change", Change)
+    if change is not None:
+        diff = git(change.repository, "diff", "--binary", "--no-renames", change.base, change.head).stdout
+        if len(diff) <= MAX_PATCH:
+            found.append(Artifact("patch", "change.patch", redact(diff, secrets)))
+    places = (("", folder.path / "reports"), ("logs/", folder.path / "logs"), ("logs/", folder.agent_logs))
+    return [*found, *collect_files(places, secrets)]
+
+
+def _deliver(context: Context, started: Run, report: Report) -> tuple[Published, AicdError | None]:
+    """Push and open the pull request, where there is a verdict and nothing failed before."""
+    change, verdict = context.folder.load("change", Change), report.verdict
+    if change is None or verdict is None or report.failing is not None:
+        return Published(note="Nothing was pushed, because the run did not get as far as a verdict."), None
+    refusals = context.folder.require("build", BuildOutcome, "build").refusals
+    if refusals:
+        return Published(note=f"Nothing was pushed: {refusals[0].path or 'the change'}: {refusals[0].reason}."), None
+    try:
+        _push(context, started, change)
+    except AicdError as error:
+        return Published(note="The branch could not be pushed."), error
+    try:
+        published = _open(context, started, report)
+        _record(context, started, change, published)
+    except AicdError as error:
+        return Published(pushed=True, note="The branch was pushed; its pull request could not be opened."), error
+    return published, None
+
+
+def _push(context: Context, started: Run, change: Change) -> None:
+    remote = Remote(started.remote_url, context.settings.target.github_token)
+    limit = context.settings.target.max_changed_lines
+    push_branch(
+        remote, context.folder.repository, change.head, started.branch, started.base, started.remote_head, limit
+    )
+    context.console.say(f"Pushed {change.head[:12]} as {started.branch}")
+
+
+def _open(context: Context, started: Run, report: Report) -> Published:
+    reason = _why_no_pull_request(context, started)
+    if reason:
+        return Published(pushed=True, note=reason)
+    trace = trace_acceptance(report.sprint, report.cases)
+    wanted = Wanted(
+        head=started.branch,
+        base=started.target,
+        title=context.console.redact(write_title(report)),
+        body=context.console.redact(write_body(report, trace)),
+        # A change that does not meet its Definition of Done is never offered as ready.
+        draft=report.result is Result.FAILED or context.settings.target.pull_request == "draft",
+        marker=marker(report),
+    )
+    token = context.settings.target.github_token.get_secret_value()
+    repository = connect(context.settings.github.api_url, token, started.repository)
+    opened: Opened = open_pull_request(repository, started.repository, wanted)
+    context.console.say(f"Pull request: {opened.url}{' (draft)' if opened.draft else ''}")
+    return Published(
+        pushed=True,
+        pull_request_url=opened.url,
+        pull_request_number=opened.number,
+        draft=opened.draft,
+        note=opened.note,
+    )
+
+
+def _why_no_pull_request(context: Context, started: Run) -> str:
+    """Empty when one is to be opened."""
+    if context.settings.target.pull_request == "none":
+        return "No pull request was asked for (`pull-request: none`)."
+    if started.base == EMPTY_TREE:
+        return "The repository was empty, so there is nothing that a pull request could target."
+    if not started.remote_url.startswith(("http://", "https://")):
+        return "The target is a folder of this machine: the branch is there, a pull request cannot be."
+    if not context.settings.target.github_token.get_secret_value():
+        return "There is no `github-token`, so no pull request was opened."
+    return ""
+
+
+def _record(context: Context, started: Run, change: Change, published: Published) -> None:
+    if context.store is None or not started.controlled:
+        return
+    noted = {"branch": started.branch, "commit": change.head, "draft": published.draft}
+    if published.pull_request_url:
+        noted |= {"url": published.pull_request_url, "number": published.pull_request_number}
+    context.store.record_pull_request(started.run_id, noted)
+
+
+def _upload(context: Context, started: Run, artifacts: list[Artifact]) -> AicdError | None:
+    """Send everything; the error that stopped it, if one did."""
+    if context.store is None or not started.controlled:
+        return None
+    try:
+        upload(context.store, started.run_id, artifacts)
+    except AicdError as error:
+        return error
+    context.console.say(f"{len(artifacts)} artifacts are kept")
+    return None
+
+
+def _tell(context: Context, report: Report) -> None:
+    context.console.write_summary((context.folder.report / "report.md").read_text(encoding="utf-8"))
+    outputs = {
+        "pull-request-url": report.pull_request_url,
+        "cost-usd": "" if report.cost_usd is None else f"{report.cost_usd:g}",
+        "summary-path": str(context.folder.report / "summary.json"),
+        "report-path": str(context.folder.report / "report.html"),
+    }
+    for name, value in outputs.items():
+        context.console.set_output(name, value)
