@@ -79,7 +79,9 @@ class Schemas:
 
 def _brief(error: ValidationError) -> str:
     """The message, unless it recites a large document: then the rule that was broken."""
-    return error.message if len(error.message) <= 300 else f"breaks {error.validator}: {str(error.validator_value)[:200]}"
+    return (
+        error.message if len(error.message) <= 300 else f"breaks {error.validator}: {str(error.validator_value)[:200]}"
+    )
 
 
 def prepare(node: Any) -> Any:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from local.doubles.exchange import Answer, RefusedCall, Request
 from local.doubles.github import render, render_git
 from local.doubles.github.access import Caller
-from local.doubles.github.git import Git, TreeEntry
+from local.doubles.github.git import Git, GitFailedError, TreeEntry
 from local.doubles.github.repositories import NOT_FOUND, Handlers
 from local.doubles.github.state import GitHubState
 
@@ -61,7 +61,11 @@ class Files:
                 if known
                 else 'Invalid request.\n\n"sha" wasn\'t supplied.',
             )
-        commit = git.log(git.commit_files(branch, {path: content}, wanted["message"]), limit=1)[0]
+        try:
+            commit = git.log(git.commit_files(branch, {path: content}, wanted["message"]), limit=1)[0]
+        except GitFailedError as error:
+            raise RefusedCall(409, f"{branch} was moved at the same time, or {path} cannot be a file") from error
+        self._state.follow_pushes(repository)
         entry = git.entry(commit.sha, path)
         if entry is None:
             raise RefusedCall(422, f"path {path} cannot be written")

@@ -95,7 +95,7 @@ class Pulls:
                 updated_at=moment,
             )
             self._keep(pull)
-        git.move(f"refs/pull/{number}/head", tips["head"])
+        self._state.follow_pushes(repository)
         return Answer(201, self._show(request, pull))
 
     def get(self, request: Request[Caller]) -> Answer:

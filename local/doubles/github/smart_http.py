@@ -6,13 +6,12 @@ is 403.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
+import subprocess
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from local.doubles.github.access import read_token
 from local.doubles.github.git import environment
@@ -23,7 +22,7 @@ SERVICES = re.compile(
     r"/(?P<owner>[^/]+)/(?P<name>[^/]+?)(?:\.git)?/(?P<rest>info/refs|git-upload-pack|git-receive-pack)"
 )
 CHALLENGE = {"www-authenticate": 'Basic realm="GitHub"'}
-CHUNK = 65_536
+TIMEOUT = 120
 
 
 class SmartHttp:
@@ -42,10 +41,7 @@ class SmartHttp:
         answer = self._admit(request, found["owner"], found["name"], service)
         if isinstance(answer, Response):
             return answer
-        response = await self._backend(request, answer, found["rest"])
-        if found["rest"] == "git-receive-pack":
-            await run_in_threadpool(self._state.follow_pushes, answer)
-        return response
+        return await run_in_threadpool(self._backend, request, await request.body(), answer, found["rest"])
 
     def _admit(self, request: Request, owner: str, name: str, service: str) -> Repository | Response:
         header = request.headers.get("authorization", "")
@@ -69,24 +65,20 @@ class SmartHttp:
             return _refusal(403, f"Permission to {repository.full_name}.git denied to {token.login}.\n")
         return repository
 
-    async def _backend(self, request: Request, repository: Repository, rest: str) -> Response:
-        body = await request.body()
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            "http-backend",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=self._cgi(request, repository, rest, len(body)),
-            limit=2**20,
+    def _backend(self, request: Request, body: bytes, repository: Repository, rest: str) -> Response:
+        """Runs git to its end, so that a push is answered when its refs have moved. Packs here are small enough."""
+        variables = self._cgi(request, repository, rest, len(body))
+        done = subprocess.run(
+            ["git", "http-backend"], input=body, capture_output=True, check=False, timeout=TIMEOUT, env=variables
         )
-        writing = asyncio.create_task(_feed(process, body))
-        status, headers = await _cgi_headers(process)
+        head, separator, content = done.stdout.partition(b"\r\n\r\n")
+        if not separator:
+            return _refusal(500, done.stderr.decode("utf-8", "replace"))
+        headers = dict(_header(line) for line in head.decode("latin-1").split("\r\n"))
         if rest == "git-receive-pack":
-            # A push is answered when its refs have moved, so that the next request sees them.
-            content = await _rest_of(process, writing)
-            return Response(content, status, headers)
-        return StreamingResponse(_stream(process, writing), status, headers)
+            self._state.follow_pushes(repository)
+        status = int(headers.pop("status", "200").split()[0])
+        return Response(content, status, headers)
 
     def _cgi(self, request: Request, repository: Repository, rest: str, length: int) -> dict[str, str]:
         """RFC 3875 variables; REMOTE_USER tells http-backend that a push may happen, as was checked above."""
@@ -114,42 +106,6 @@ def _refusal(status: int, text: str, headers: dict[str, str] | None = None) -> R
     return Response(text, status, headers, "text/plain")
 
 
-async def _feed(process: asyncio.subprocess.Process, body: bytes) -> None:
-    if process.stdin is None:
-        return
-    try:
-        process.stdin.write(body)
-        await process.stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # git has read all that it wanted
-    finally:
-        process.stdin.close()
-
-
-async def _cgi_headers(process: asyncio.subprocess.Process) -> tuple[int, dict[str, str]]:
-    status, headers = 200, {}
-    while process.stdout is not None and (line := (await process.stdout.readline()).strip()):
-        name, _, value = line.decode("latin-1").partition(":")
-        if name.lower() == "status":
-            status = int(value.split()[0])
-        else:
-            headers[name.lower()] = value.strip()
-    return status, headers
-
-
-async def _rest_of(process: asyncio.subprocess.Process, writing: asyncio.Task[None]) -> bytes:
-    content = await process.stdout.read() if process.stdout else b""
-    await writing
-    await process.wait()
-    return content
-
-
-async def _stream(process: asyncio.subprocess.Process, writing: asyncio.Task[None]) -> AsyncIterator[bytes]:
-    try:
-        while process.stdout is not None and (chunk := await process.stdout.read(CHUNK)):
-            yield chunk
-    finally:
-        if process.returncode is None and not (process.stdout is None or process.stdout.at_eof()):
-            process.kill()  # the client went away
-        await writing
-        await process.wait()
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), value.strip()

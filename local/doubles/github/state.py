@@ -65,6 +65,7 @@ class GitHubState:
         self.runs: Collection[Run] = journal.collection("runs", Run)
         self.secrets: Collection[Secret] = journal.collection("secrets", Secret)
         self._making = threading.Lock()
+        self._following = threading.Lock()
         (folder / "repos").mkdir(parents=True, exist_ok=True)
 
     def repository(self, owner: str, name: str) -> Repository | None:
@@ -126,10 +127,11 @@ class GitHubState:
     def follow_pushes(self, repository: Repository) -> None:
         """Keeps refs/pull/N/head of open pull requests at their branches, as GitHub does after each push."""
         git = self.git(repository)
-        for pull in self.pulls_of(repository):
-            head = git.ref(f"refs/heads/{pull.head}") if pull.state == "open" else None
-            if head and head != git.ref(f"refs/pull/{pull.number}/head"):
-                git.move(f"refs/pull/{pull.number}/head", head)
+        with self._following:
+            for pull in self.pulls_of(repository):
+                head = git.ref(f"refs/heads/{pull.head}") if pull.state == "open" else None
+                if head and head != git.ref(f"refs/pull/{pull.number}/head"):
+                    git.move(f"refs/pull/{pull.number}/head", head)
 
     def _make_folder(self, owner: str, name: str, files: Mapping[str, bytes], default_branch: str) -> None:
         final = self.folder / "repos" / owner / f"{name}.git"

@@ -99,6 +99,7 @@ class Controls:
             control_route("/push", "POST", self.push),
             control_route("/push-config", "POST", self.configure_push),
             control_route("/deliveries", "GET", lambda _call, _path: self.list_deliveries()),
+            control_route("/deliveries", "DELETE", lambda _call, _path: {"purged": self._publisher.purge()}),
             control_route("/faults", "POST", self.plan_faults),
             control_route("/clock", "POST", self.move_clock),
             control_route("/sent", "GET", lambda _call, _path: self.list_sent()),

@@ -126,6 +126,14 @@ class Publisher:
             self._schedule(delivery.message_id, self._random.uniform(0, self.faults.delay_seconds))
         return [delivery]
 
+    def purge(self) -> int:
+        """Gives up on everything that still waits, as a seek to now does; returns how many."""
+        waiting = [delivery for delivery in self._deliveries.values() if delivery.state == "pending"]
+        with self._journal.transaction():
+            for delivery in waiting:
+                self._deliveries.put(delivery.message_id, delivery.model_copy(update={"state": "dead"}))
+        return len(waiting)
+
     def deliveries(self) -> list[Delivery]:
         return self._deliveries.values()
 
@@ -198,8 +206,9 @@ class Publisher:
 
     def _note(self, delivery: Delivery, attempt: Attempt) -> Delivery:
         attempts = (*delivery.attempts, attempt)
-        if attempt.status in ACKNOWLEDGED or delivery.state == "acknowledged":
+        state = delivery.state
+        if attempt.status in ACKNOWLEDGED:
             state = "acknowledged"
-        else:
-            state = "dead" if len(attempts) >= MAX_ATTEMPTS else "pending"
+        elif state == "pending" and len(attempts) >= MAX_ATTEMPTS:
+            state = "dead"
         return delivery.model_copy(update={"attempts": attempts, "state": state})

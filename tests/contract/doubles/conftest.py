@@ -83,6 +83,7 @@ def google(running_google: Double) -> Iterator[Double]:
     """The Google double without faults; fails the test that leaves a problem."""
     running_google.control("faults")
     running_google.control("push-config", endpoint="")
+    running_google.client.delete("/_double/deliveries")
     yield running_google
     left = running_google.clear()
     assert left == []

@@ -106,7 +106,7 @@ def test_commits_and_comparison_tell_what_changed(repo: Repository, branch: str)
     newest = repo.get_commit(branch)
     assert newest.commit.message == "change it"
     assert newest.files[0].patch.startswith("@@ -1 +1 @@")
-    assert [commit.sha for commit in repo.get_commits(sha=branch)][0] == newest.sha
+    assert repo.get_commits(sha=branch)[0].sha == newest.sha
 
 
 def test_pull_request_lives_from_draft_to_merge(repo: Repository, branch: str) -> None:
@@ -264,7 +264,11 @@ def test_lists_are_paged_with_links(repo: Repository) -> None:
 @pytest.mark.parametrize(
     ("permissions", "attempt", "status"),
     [
-        ({"contents": "read"}, lambda repo: repo.create_git_ref("refs/heads/x", repo.get_branch("main").commit.sha), 403),
+        (
+            {"contents": "read"},
+            lambda repo: repo.create_git_ref("refs/heads/x", repo.get_branch("main").commit.sha),
+            403,
+        ),
         ({"contents": "write"}, lambda repo: repo.create_pull(base="main", head="main", title="t"), 403),
         ({"contents": "write"}, lambda repo: repo.get_workflow("deliver.yml"), 403),
         ({"actions": "write"}, lambda repo: repo.get_contents("README.md"), 403),

@@ -1,0 +1,43 @@
+"""What the Google double remembers when it is killed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from tests.contract.doubles.conftest import Double, Subscriber
+
+MAIL = b"From: ann@acme.test\r\nSubject: s\r\n\r\nhi"
+
+
+def test_mail_keys_and_pending_pushes_survive_a_kill(tmp_path: Path, subscriber: Subscriber) -> None:
+    google = Double("google", tmp_path, AICD_GOOGLE_PUSH_ENDPOINT="http://127.0.0.1:9/")
+    try:
+        account = google.control("accounts", email="bot@example.com")
+        delivered = google.client.post("/_double/deliver", content=MAIL).json()
+        certificates = google.client.get("/oauth2/v1/certs").json()
+        google.stop(signal.SIGKILL)
+        google.environment["AICD_GOOGLE_PUSH_ENDPOINT"] = subscriber.url
+        google.start()
+        assert google.client.get("/oauth2/v1/certs").json().keys() == certificates.keys()
+        assert google.control("accounts", email="bot@example.com")["refresh_token"] == account["refresh_token"]
+        listed = google.client.get("/_double/mailbox/bot@example.com/messages").json()
+        assert [message["id"] for message in listed] == [delivered["gmail_id"]]
+        end = time.monotonic() + 10
+        while not subscriber.received and time.monotonic() < end:
+            time.sleep(0.02)
+        assert len(subscriber.received) == 1
+    finally:
+        google.stop()
+
+
+def test_start_takes_less_than_a_second(tmp_path: Path) -> None:
+    """The faster of two starts: other work on the machine may slow any single one."""
+    seconds = []
+    for number in range(2):
+        begun = time.monotonic()
+        for name in ("google", "github"):
+            Double(name, tmp_path / f"{name}{number}").stop()
+        seconds.append((time.monotonic() - begun) / 2)
+    assert min(seconds) < 1
