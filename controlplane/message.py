@@ -18,8 +18,11 @@ class SpecAttachment(Noun):
 class Message(Noun):
     """`sender` is proven only when `accepted`; otherwise it is the claimed address, for the record.
 
-    `reason` is a stable kebab-case word: ok, dmarc-fail, no-authentication-results, several-from, not-aligned,
-    auto-reply, bounce, mailing-list, own-mail, unreadable, too-large …
+    `reason` is a stable kebab-case word. Accepted: ok. Not proven: no-authentication-results, no-dmarc, dmarc-fail,
+    not-aligned, malformed-authentication-results, no-from, several-from, malformed-from, misleading-display-name,
+    malformed-headers. Not written by a person to us: auto-reply, bounce, mailing-list, own-mail. Else: unreadable,
+    too-large.
+    `problems` say what could not be read of it; `notes` never stop anything.
     `thread` is the RFC 5322 thread root: first of References, else In-Reply-To, else Message-ID.
     """
 
@@ -33,3 +36,4 @@ class Message(Noun):
     body_text: str = ""
     specs: tuple[SpecAttachment, ...] = ()
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

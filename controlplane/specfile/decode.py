@@ -31,7 +31,7 @@ def decode_text(data: bytes) -> str:
     """The text of a document, without its byte order mark. Raises `Unreadable`."""
     if len(data) > MAX_BYTES:
         raise Unreadable(
-            f"The document has {len(data):,} bytes; at most {MAX_BYTES:,} (1 MiB) are read. Split it into several."
+            f"The document is longer than {MAX_BYTES:,} bytes (1 MiB), the most that is read. Split it into several."
         )
     for magic, what in _KNOWN_BINARIES:
         if data.startswith(magic):

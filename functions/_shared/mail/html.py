@@ -1,0 +1,181 @@
+"""HTML bodies → text: what a reader sees, and nothing that was hidden from him.
+
+The markup is first made regular and bounded, because the standard library's HTML parser takes quadratic time for
+broken markup; then html2text turns it into text, and what it escapes for Markdown is taken back.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from html import escape
+from html.parser import HTMLParser
+
+from functions._shared.mail.limits import MAX_HTML_CHARACTERS, MAX_HTML_DEPTH
+from functions._shared.mail.words import strip_invisible
+
+_DROPPED = frozenset(
+    {
+        "script",
+        "style",
+        "head",
+        "title",
+        "template",
+        "noscript",
+        "iframe",
+        "object",
+        "svg",
+        "math",
+        "select",
+        "textarea",
+        "audio",
+        "video",
+    }
+)
+_VOID = frozenset(
+    {"br", "hr", "img", "input", "meta", "link", "wbr", "col", "area", "base", "embed", "source", "track", "param"}
+)
+_KEPT = frozenset(
+    {
+        "br",
+        "hr",
+        "p",
+        "div",
+        "pre",
+        "code",
+        "ul",
+        "ol",
+        "li",
+        "blockquote",
+        "table",
+        "tr",
+        "td",
+        "th",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "dl",
+        "dt",
+        "dd",
+    }
+)
+# Nesting multiplies the length of each line that html2text writes.
+_NESTED = {"blockquote": 4, "ul": 8, "ol": 8, "table": 8, "pre": 1, "code": 1, "dl": 8}
+_HIDING = re.compile(
+    r"display:none|visibility:(?:hidden|collapse)|font-size:0(?![.1-9])|opacity:0(?![.1-9])|mso-hide:all"
+    r"|(?:max-)?(?:height|width):0(?![.1-9])|color:transparent|text-indent:-\d{3,}|left:-\d{3,}|clip:rect\(0"
+)
+
+
+def html_to_text(html: str) -> tuple[str, bool]:
+    """The visible text, and whether all of it was read."""
+    import html2text
+
+    whole = len(html) <= MAX_HTML_CHARACTERS
+    visible = _Visible()
+    visible.feed(_regular(html[:MAX_HTML_CHARACTERS]))
+    visible.close()
+    writer = html2text.HTML2Text(bodywidth=0)
+    writer.ignore_links = writer.ignore_images = writer.ignore_emphasis = writer.ignore_tables = True
+    writer.unicode_snob = True
+    writer.single_line_break = True
+    return _plain(writer.handle("".join(visible.kept))), whole
+
+
+def _regular(html: str) -> str:
+    """Markup without comments and declarations, in which every `<` begins a tag that ends."""
+    pieces: list[str] = []
+    at = 0
+    while at < len(html):
+        opened = html.find("<", at)
+        if opened == -1:
+            pieces.append(html[at:])
+            break
+        pieces.append(html[at:opened])
+        if html.startswith(("<!", "<?"), opened):
+            is_comment = html.startswith("<!--", opened)
+            end = html.find("-->" if is_comment else ">", opened)
+            if end == -1:
+                break
+            at = end + (3 if is_comment else 1)
+            continue
+        tag = _TAG.match(html, opened)
+        pieces.append(tag.group() if tag else "&lt;")
+        at = tag.end() if tag else opened + 1
+    return "".join(pieces)
+
+
+_TAG = re.compile(r"</?[A-Za-z][^<>\"']{0,2000}(?:(?:\"[^\"]{0,4000}\"|'[^']{0,4000}')[^<>\"']{0,2000}){0,50}>")
+
+
+class _Visible(HTMLParser):
+    """Writes the kept tags, bare, and the text outside of everything hidden."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.kept: list[str] = []
+        self._open: list[str] = []
+        self._hidden_at: int | None = None  # depth of the outermost hidden element
+        self._written: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _VOID:
+            if tag in _KEPT and self._hidden_at is None:
+                self.kept.append(f"<{tag}>")
+            return
+        if len(self._open) >= MAX_HTML_DEPTH:
+            return
+        self._open.append(tag)
+        if self._hidden_at is None and (tag in _DROPPED or _is_hidden(attrs)):
+            self._hidden_at = len(self._open)
+        shown = self._hidden_at is None and tag in _KEPT and self._written.count(tag) < _NESTED.get(tag, MAX_HTML_DEPTH)
+        self._written.append(tag if shown else "")
+        if shown:
+            self.kept.append(f"<{tag}>")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self._open:
+            return
+        while self._open:
+            closed, written = self._open.pop(), self._written.pop()
+            if written:
+                self.kept.append(f"</{written}>")
+            if self._hidden_at is not None and len(self._open) < self._hidden_at:
+                self._hidden_at = None
+            if closed == tag:
+                return
+
+    def handle_data(self, data: str) -> None:
+        if self._hidden_at is None:
+            self.kept.append(escape(data.replace("\u00a0", _SPACE), quote=False))
+
+
+# html2text folds plain and non-breaking spaces at line starts; indentation must survive, so it travels in disguise.
+_SPACE = "\ue000"
+
+
+def _is_hidden(attributes: list[tuple[str, str | None]]) -> bool:
+    for name, value in attributes:
+        if name == "hidden" or (name == "aria-hidden" and value == "true"):
+            return True
+        if name == "style" and _HIDING.search(re.sub(r"\s|!important", "", (value or "").lower())):
+            return True
+    return False
+
+
+def _plain(text: str) -> str:
+    """Undo html2text's escapes for Markdown, and what carried the indentation."""
+    lines = []
+    for line in text.replace(_SPACE, " ").split("\n"):
+        bare = re.sub(r"^(\s*)\\([-+])", r"\1\2", line.rstrip())
+        bare = re.sub(r"^(\s*\d+)\\\.(?=\s)", r"\1.", bare)
+        lines.append(bare.replace("\\\\", "\\"))
+    return textwrap.dedent(strip_invisible("\n".join(lines))).strip("\n")

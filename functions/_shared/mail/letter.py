@@ -1,0 +1,141 @@
+"""The letter in a mail: its body as text, what is new in it, and the specification that its text may itself be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from controlplane.spec import Format
+from controlplane.specfile.detect import detect_format
+from functions._shared.mail.html import html_to_text
+from functions._shared.mail.limits import MAX_BODY_BYTES
+from functions._shared.mail.parts import Part
+from functions._shared.mail.reply import cut_reply, drop_quoted
+from functions._shared.mail.words import decode_charset, strip_invisible
+
+_FORWARD = re.compile(
+    r"^(?:-{2,}\s*)?(?:Forwarded message|Begin forwarded message:?|Weitergeleitete Nachricht"
+    r"|Anfang der weitergeleiteten Nachricht:?|Message transf[ée]r[ée]|D[ée]but du message r[ée]exp[ée]di[ée]|Mensaje reenviado|Messaggio inoltrato"
+    r"|Doorgestuurd bericht)\s*:?\s*-*\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADER_LINE = re.compile(r"\s*\*?[A-Za-zÀ-ÿ-]{1,20}\*?\s?:\*?\s.*")
+_FENCED = re.compile(
+    r"^```[ \t]*(?:yaml|yml|json)[ \t]*\r?\n(.*?)^```[ \t]*\r?$", re.IGNORECASE | re.MULTILINE | re.DOTALL
+)
+_SPEC_BEGINS = re.compile(r"^(?:meta[ \t]*:[ \t]*\r?$|---[ \t]*\r?$)", re.IGNORECASE | re.MULTILINE)
+_MOST_BEGINNINGS = 5
+
+
+@dataclass(frozen=True)
+class Letter:
+    """`text` is what is new; `structured` is the specification written in it, with its format, if there is one."""
+
+    text: str = ""
+    structured: tuple[Format, str] | None = None
+    problems: tuple[str, ...] = ()
+
+
+def read_letter(parts: list[Part]) -> Letter:
+    """From the parts that are not attachments: plain text is preferred, HTML is turned into text."""
+    problems: list[str] = []
+    plain = _texts(parts, "text/plain", problems)
+    text = plain if plain.strip() else _html(parts, problems)
+    text = strip_invisible(text.replace("\r\n", "\n").replace("\r", "\n")).replace("\u00a0", " ")
+    text = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    return _understand(text, problems)
+
+
+def _understand(text: str, problems: list[str]) -> Letter:
+    above, forwarded = _split_forwarded(text)
+    new = cut_reply(above)
+    for candidate in (new, forwarded):
+        structured = find_specification(candidate) if candidate.strip() else None
+        if structured:
+            return Letter(candidate.strip("\n"), structured, tuple(problems))
+    whole = drop_quoted(f"{new}\n\n{forwarded}" if forwarded else new)
+    return Letter(whole.strip(), None, tuple(problems))
+
+
+def find_specification(text: str) -> tuple[Format, str] | None:
+    """The text itself, a code block in it, or what follows a greeting, when that is YAML, JSON or Markdown of ours."""
+    found = detect_format(text)
+    if found != "text":
+        return found, text
+    for match in list(_FENCED.finditer(text))[:_MOST_BEGINNINGS]:
+        inner = detect_format(match[1])
+        if inner in ("yaml", "json"):
+            return inner, match[1]
+    for match in list(_SPEC_BEGINS.finditer(text))[:_MOST_BEGINNINGS]:
+        tail = text[match.start() :]
+        inner = detect_format(tail)
+        if inner != "text":
+            return inner, tail
+    return None
+
+
+def _split_forwarded(text: str) -> tuple[str, str]:
+    """What the sender wrote, and the mail he forwards; a forward inside a quotation is part of the quotation."""
+    mark = _FORWARD.search(text)
+    if not mark:
+        return text, ""
+    above = text[: mark.start()]
+    new = cut_reply(above)
+    if above.strip() and len(new.split()) < len(above.split()) and re.search(r"^>|:\s*$", above.rstrip()[-200:], re.M):
+        return text, ""
+    lines = text[mark.end() :].split("\n")
+    while lines and (not lines[0].strip() or _HEADER_LINE.fullmatch(lines[0][:500])):
+        blank_after_headers = not lines[0].strip()
+        lines.pop(0)
+        if blank_after_headers and lines and lines[0].strip() and not _HEADER_LINE.fullmatch(lines[0][:500]):
+            break
+        if blank_after_headers and lines and re.match(r"(?:meta|planning)\s*:", lines[0], re.IGNORECASE):
+            break
+    quoted = [line for line in lines if line.strip()]
+    if quoted and all(line.startswith(">") for line in quoted):
+        lines = [re.sub(r"^> ?", "", line) for line in lines]
+    return above, cut_reply("\n".join(lines))
+
+
+def _texts(parts: list[Part], content_type: str, problems: list[str]) -> str:
+    texts = []
+    for part in parts:
+        if part.content_type == content_type:
+            data = part.decode(MAX_BODY_BYTES)
+            if data is None:
+                problems.append(f"The mail's text is longer than {MAX_BODY_BYTES >> 20} MiB and was not read.")
+                continue
+            text, known = decode_charset(data, part.charset)
+            if not known:
+                problems.append("The mail's text is not in the charset that it claims; some characters may be wrong.")
+            texts.append(_unflowed(text, delete_space=part.deletes_space) if part.is_flowed else text)
+    return "\n".join(texts)
+
+
+def _html(parts: list[Part], problems: list[str]) -> str:
+    html = _texts(parts, "text/html", problems)
+    if not html.strip():
+        return ""
+    text, whole = html_to_text(html)
+    if not whole:
+        problems.append("The mail's HTML is very long; only its beginning was read.")
+    return text
+
+
+def _unflowed(text: str, *, delete_space: bool) -> str:
+    """Paragraphs joined and stuffed spaces removed (RFC 3676 §4.2 to §4.4)."""
+    lines: list[str] = []
+    open_paragraph = False
+    for raw in text.split("\n"):
+        line = raw.rstrip("\r")
+        quote = len(line) - len(line.lstrip(">"))
+        if not quote and line.startswith(" "):
+            line = line[1:]
+        if open_paragraph and not quote:
+            lines[-1] += line
+        else:
+            lines.append(line)
+        open_paragraph = not quote and line.endswith(" ") and line != "-- "
+        if open_paragraph and delete_space:
+            lines[-1] = lines[-1][:-1]
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""One mail, from raw bytes to `Message`: is it for us, who proved to have written it, and what does it ask for."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from controlplane.message import Message
+from functions._shared.mail.authentication import judge_sender
+from functions._shared.mail.content import Content, read_content
+from functions._shared.mail.headers import Headers, TooLarge
+from functions._shared.mail.limits import MAX_MAIL_BYTES
+from functions._shared.mail.loops import find_loop
+from functions._shared.mail.parts import read_parts
+from functions._shared.mail.words import clean_line, decode_words
+
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
+_MOST_REFERENCES = 50
+_SUBJECT_LENGTH = 300
+
+
+def read_message(
+    raw: bytes, *, trusted_authserv_id: str = "mx.google.com", own_addresses: frozenset[str] = frozenset()
+) -> Message:
+    """Never raises: a mail that cannot be read is a refused one, with the reason `unreadable` or `too-large`.
+
+    Costs at most two seconds and 300 MB, whatever the bytes are.
+    """
+    if len(raw) > MAX_MAIL_BYTES:
+        return _refused("too-large", f"The mail has {len(raw):,} bytes; at most {MAX_MAIL_BYTES:,} are read.")
+    if not raw.strip():
+        return _refused("unreadable", "The mail is empty.")
+    try:
+        return _read(raw, trusted_authserv_id, own_addresses)
+    except TooLarge as error:
+        return _refused("too-large", str(error))
+    except (ValueError, LookupError, RecursionError, AttributeError, TypeError, AssertionError, OverflowError):
+        # Whatever slips through is one hostile mail; it must neither stop its mailbox nor be taken in.
+        return _refused("unreadable", "The mail's structure cannot be understood.")
+
+
+def _read(raw: bytes, trusted: str, own_addresses: frozenset[str]) -> Message:
+    headers, parts, broken = read_parts(raw)
+    if not headers.fields:
+        return _refused("unreadable", "The mail has no headers.")
+    loop = find_loop(headers, own_addresses)
+    sender = judge_sender(headers, trusted)
+    content: Content = read_content(parts)
+    message_id, notes = _message_id(headers, raw)
+    references = _ids(headers, "references")
+    return Message(
+        sender=_sendable(sender.address),
+        accepted=sender.accepted and not loop,
+        reason=loop or sender.reason,
+        rfc_message_id=message_id,
+        thread=(references or _ids(headers, "in-reply-to") or [message_id])[0],
+        subject=decode_words(headers.first("subject"))[:_SUBJECT_LENGTH],
+        references=" ".join(references),
+        body_text=content.body_text,
+        specs=content.specs,
+        problems=(*broken[:1], *content.problems),
+        notes=notes,
+    )
+
+
+def _refused(reason: str, problem: str) -> Message:
+    return Message(sender="", accepted=False, reason=reason, problems=(problem,))
+
+
+def _message_id(headers: Headers, raw: bytes) -> tuple[str, tuple[str, ...]]:
+    """Its own, or one that is always the same for the same bytes."""
+    own = _ids(headers, "message-id")
+    if own:
+        return own[0], ()
+    digest = hashlib.sha256(raw).hexdigest()
+    return f"<{digest}@no-message-id.invalid>", ("The mail has no Message-ID; one was made from its content.",)
+
+
+def _ids(headers: Headers, name: str) -> list[str]:
+    found = _MESSAGE_ID.findall(headers.first(name))
+    if len(found) > _MOST_REFERENCES:
+        found = [found[0], *found[-(_MOST_REFERENCES - 1) :]]
+    return [clean_line(one) for one in found]
+
+
+def _sendable(address: str) -> str:
+    """A claimed address is shown and stored, so it is one bounded line whatever the header held."""
+    return clean_line(address)[:320]
