@@ -6,7 +6,7 @@ import ast
 import functools
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -28,7 +28,7 @@ class TestFunction:
     weight: int
     parameters: int
     marks: tuple[str, ...]
-    node: FunctionNode
+    node: FunctionNode = field(compare=False, repr=False)
 
 
 def read_tests(path: str, text: str) -> dict[str, TestFunction]:

@@ -12,7 +12,7 @@ from controlplane.evidence import IntegrityFinding
 
 
 def find_weakened_tests(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFinding]:
-    """Findings grouped by kind and file, each naming its node ids. Also what is fine is noted: moved and edited tests."""
+    """Findings by kind and file, each naming its node ids. What is fine is noted too: moved and edited tests."""
     before, after = tests_of(base), tests_of(head)
     found: dict[tuple[str, bool, str, str], list[str]] = defaultdict(list)
     library = _Library(before, after)
@@ -43,7 +43,10 @@ class _Library:
         self.new = {node_id: test for node_id, test in after.items() if node_id not in before}
         self.bodies = Counter(test.body for test in self.new.values())
         # Assertions of new or altered tests only: those of unaltered ones were there before.
-        altered = [test for node_id, test in after.items() if node_id not in before or before[node_id] != test]
+        unaltered = {
+            node_id for node_id, test in before.items() if node_id in after and after[node_id].body == test.body
+        }
+        altered = (test for node_id, test in after.items() if node_id not in unaltered)
         self.assertions = {assertion for test in altered for assertion in test.assertions}
 
     def compare(self, old: TestFunction, new: TestFunction | None) -> Iterator[tuple[str, bool, str]]:
