@@ -14,7 +14,7 @@ from tests.database.world import World, refused
 pytestmark = pytest.mark.database
 
 
-def start(world: World, run_id: str, **claims: Any) -> Any:
+def start(world: World, run_id: str, /, **claims: Any) -> Any:
     return world.runner_of(run_id, **claims).call("start_run_v1", run_id=run_id, ci_run_id="1", ci_attempt=1)
 
 
@@ -94,7 +94,7 @@ def test_malformed_claim_is_refused_and_not_read_as_absent(world: World, claim: 
     with refused(401, "token-malformed"):
         start(world, made["run_id"], **{claim: "*"})
     with pytest.raises(psycopg.DatabaseError):
-        world.runner_of(made["run_id"], **{claim: "*"}).rows("select 1 from runs")
+        world.runner_of(made["run_id"], **{"run_id": None, claim: "*"}).rows("select 1 from runs")
 
 
 BUILD_VERBS = {"record_execution_v1": {"execution": {"agent": "x"}}}

@@ -69,7 +69,7 @@ class World:
     def runner(self, **claims: Any) -> Persona:
         return Persona(self.authenticator_dsn, "aicd_runner", token(**{"role": "aicd_runner", **claims}))
 
-    def runner_of(self, run_id: str, **claims: Any) -> Persona:
+    def runner_of(self, run_id: str, /, **claims: Any) -> Persona:
         """A token for exactly this run."""
         spec_id, project_id = self.one("select spec_id::text, project_id::text from runs where id = %s", run_id)
         return self.runner(**{"run_id": run_id, "spec_id": spec_id, "project_id": project_id, **claims})
