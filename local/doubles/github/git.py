@@ -18,6 +18,20 @@ AUTHOR = ("GitHub Double", "noreply@github.test")
 _LOG = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B%x00%x00"
 
 
+# GitHub keeps refs/pull to itself; actions/checkout fetches a commit by its id.
+_SETTINGS = """\
+[http]
+\treceivepack = true
+[receive]
+\thideRefs = refs/pull
+[uploadpack]
+\tallowFilter = true
+\tallowAnySHA1InWant = true
+[gc]
+\tauto = 0
+"""
+
+
 class GitFailedError(Exception):
     """Git said no; the message is its own."""
 
@@ -98,17 +112,8 @@ class Git:
     def initialise(self, default_branch: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.run("init", "--quiet", "--bare", f"--initial-branch={default_branch}", ".")
-        settings = {
-            "http.receivepack": "true",
-            "receive.denyDeletes": "false",
-            "receive.hideRefs": "refs/pull",  # GitHub keeps these to itself; a push there is refused
-            "uploadpack.allowFilter": "true",
-            "uploadpack.allowAnySHA1InWant": "true",  # actions/checkout fetches a commit by its id
-            "core.logAllRefUpdates": "false",
-            "gc.auto": "0",
-        }
-        for name, value in settings.items():
-            self.run("config", name, value)
+        with (self.folder / "config").open("a", encoding="utf-8") as config:
+            config.write(_SETTINGS)
 
     def resolve(self, revision: str) -> str | None:
         """The commit's id, or None. A branch is preferred to a tag of the same name."""
@@ -161,7 +166,15 @@ class Git:
     def log(self, revisions: str, *, limit: int = 250, path: str | None = None) -> list[Commit]:
         """Commits, newest first."""
         tail = ["--", path] if path else ["--"]
-        raw = self.run("log", f"--max-count={limit}", f"--format={_LOG}", "--end-of-options", revisions, *tail)
+        raw = self.run(
+            "--literal-pathspecs",
+            "log",
+            f"--max-count={limit}",
+            f"--format={_LOG}",
+            "--end-of-options",
+            revisions,
+            *tail,
+        )
         return [_commit(record) for record in raw.decode("utf-8", "replace").split("\0\0\n") if record.strip("\0\n")]
 
     def tree(self, revision: str, path: str = "", *, recursive: bool = False) -> list[TreeEntry]:

@@ -61,7 +61,9 @@ def stamp(original: bytes, envelope: Envelope, now: datetime | None = None) -> b
         f"Received-SPF: {_spf_comment(mail_from or 'postmaster', envelope)} client-ip={PEER_IP};",
         f"Authentication-Results: {folded}",
     ]
-    return "\r\n".join(lines).encode("ascii", "replace") + b"\r\n" + original
+    # A first line that begins with a space would continue our last field: such a mail has no header block at all.
+    separator = b"\r\n\r\n" if original[:1] in (b" ", b"\t") else b"\r\n"
+    return "\r\n".join(lines).encode("ascii", "replace") + separator + original
 
 
 def author_domain(headers: Headers) -> str | None:

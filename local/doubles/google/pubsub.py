@@ -27,8 +27,9 @@ from local.doubles.journal import Journal
 
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 SUBSCRIPTION = "projects/aicd-local/subscriptions/gmail-push"
-MAX_ATTEMPTS = 25
-FIRST_BACKOFF_SECONDS = 0.2
+# A quarter of an hour at the longest backoff: an endpoint may well restart in between.
+MAX_ATTEMPTS = 200
+FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
 PARALLEL = 8
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import signal
 from pathlib import Path
@@ -14,7 +15,8 @@ from local.doubles.exchange import Answer, Call, Exchange
 from local.doubles.faults import ApiFaults
 from local.doubles.github.access import authorise
 from local.doubles.github.app import build_github
-from local.doubles.github.contract import OpenApiContract
+from local.doubles.github.contract import SUBSET, OpenApiContract
+from local.doubles.github.cut_openapi import OPERATIONS
 from local.doubles.validation import Problems
 from tests.contract.doubles.conftest import Double
 
@@ -104,6 +106,13 @@ def test_own_malformed_answer_is_500_and_recorded(tmp_path: Path) -> None:
 def test_every_handled_operation_is_published(tmp_path: Path) -> None:
     double = build_github(tmp_path, "http://127.0.0.1:1")
     assert double.exchange.handlers.keys() == OpenApiContract().operations.keys()
+
+
+def test_published_subset_is_small_licensed_and_what_the_script_cuts() -> None:
+    subset = json.loads(SUBSET.read_text())
+    assert SUBSET.stat().st_size < 400 * 1024
+    assert "MIT License" in SUBSET.with_suffix(".LICENSE").read_text()
+    assert {path: tuple(methods) for path, methods in subset["paths"].items()} == OPERATIONS
 
 
 def test_planned_faults_are_played_and_leave_the_effect(github: Double, repo: str, headers: dict[str, str]) -> None:

@@ -80,6 +80,7 @@ def test_delivered_mail_is_stamped_above_untouched_bytes(google: Double, users: 
         ({"envelope_from": ""}, letter(), b"Return-Path: <>"),
         ({}, b"From: nobody at all\r\n\r\nhi", b"dmarc=none"),
         ({}, b"", b"dmarc=none"),
+        ({}, b" ; dmarc=pass header.from=acme.test\r\n\r\nhi", b"dmarc=none\r\n\r\n"),
         ({}, b"\xff\xfe\x00 no headers \r\r\n\n\n", b"dmarc=none"),
         ({}, b"From: a@b\xc3\xbc.test\nFrom: <x@y.test>\n\n", b"Authentication-Results: mx.google.com"),
         ({}, b"From: =?x-unknown?q?=ff?= <a@b.test>\n\n", b"header.from=b.test"),
