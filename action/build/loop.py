@@ -74,7 +74,9 @@ def build_change(job: BuildJob) -> tuple[BuildOutcome, Change | None]:
     state = _State(taken=Taken(head=job.run.base, seen=job.run.base))
     deadline = job.clock() + job.limits.seconds
     rounds = job.limits.iterations if job.agent.repeats else 1
-    ended, reason = "max-iterations", f"{rounds} attempts were made"
+    ended, reason = "max-iterations", f"attempt {rounds} was the last one allowed"
+    if not job.agent.repeats:
+        reason = f"agent '{job.agent.name}' works once"
     for number in range(1, rounds + 1):
         left = deadline - job.clock()
         if left <= 0:

@@ -29,6 +29,9 @@ MAX_OWN_COMMITS = 100
 MAX_NEW_BYTES = 100 * 1024 * 1024  # GitHub refuses a single file above this, too
 COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 MAX_MESSAGE = 4000
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+LINKED = re.compile(r"([@#]|\bGH-|:(?=//))(?=[\w/])", re.IGNORECASE)
+FOREIGN_TRAILER = re.compile(r"(aicd-[a-z]+|[a-z-]+-by|fixes|closes|resolves):", re.IGNORECASE)
 
 
 def prepare_workspace(repository: Path, workspace: Path, base: str, branch: str) -> None:
@@ -66,9 +69,13 @@ def take_work(repository: Path, workspace: Path, before: Taken, message: str, tr
 
 
 def commit_tree(repository: Path, tree: str, parent: str, message: str, trailers: Trailers) -> str:
-    """One commit by us. Lines of the message that look like our trailers are dropped."""
-    kept = [line for line in message.strip()[:MAX_MESSAGE].splitlines() if not line.lower().startswith("aicd-")]
-    body = "\n".join(kept).strip() or "Work without words"
+    """One commit by us, with a message that GitHub takes for plain words.
+
+    `@name` would write to a stranger, `fixes #12` would close an issue on merge, and trailers are ours to write.
+    """
+    lines = CONTROL.sub("", message).strip()[:MAX_MESSAGE].splitlines()
+    body = "\n".join(line for line in lines if not FOREIGN_TRAILER.match(line)).strip() or "Work without words"
+    body = LINKED.sub("\\1\u200b", body)
     parents = () if parent == EMPTY_TREE else ("-p", parent)
     done = git(
         repository, "commit-tree", *parents, "-F", "-", tree,

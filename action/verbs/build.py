@@ -28,8 +28,9 @@ def run(context: Context) -> int:
     started = context.run()
     spec = context.folder.require("spec", Spec, "start")
     sprint = context.folder.require("sprint", Sprint, "plan")
-    agent = choose_agent(context.settings.agent, spec)
-    area = agent_area(context, started)
+    cache_dir = context.settings.cache_directory or default_cache_dir()
+    agent = choose_agent(context.settings.agent, spec, cache_dir)
+    area = agent_area(context, started, cache_dir)
     try:
         prepare_workspace(context.folder.repository, area / "repository", started.base, started.branch)
         seconds = context.settings.agent.timeout_minutes * 60
@@ -61,12 +62,12 @@ def run(context: Context) -> int:
     return 0
 
 
-def agent_area(context: Context, started: Run) -> Path:
+def agent_area(context: Context, started: Run, cache_dir: Path) -> Path:
     """A new folder for the agent's clone and its belongings, where a user of its own can come to."""
     area = context.folder.path / "agent"
     context.folder.path.chmod(0o711)
     if can_switch_user() and not _leads_open(context.folder.path):
-        area = (context.settings.cache_directory or default_cache_dir()) / "agents" / started.run_id
+        area = cache_dir / "agents" / started.run_id
         if not _leads_open(area.parent):
             area = default_cache_dir() / "agents" / started.run_id
     shutil.rmtree(area, ignore_errors=True)

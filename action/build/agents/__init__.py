@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from action.build.agents.command import CommandAgent
 from action.build.agents.files import FilesAgent
@@ -12,14 +13,14 @@ from action.settings import AgentInputs
 from controlplane.errors import UsageError
 from controlplane.spec import Spec
 
-AGENTS: dict[str, Callable[[AgentInputs, Spec], Agent]] = {
-    "files": lambda _inputs, spec: FilesAgent(spec.files),
-    "command": lambda inputs, _spec: CommandAgent(inputs.agent_command),
-    "none": lambda _inputs, _spec: NoneAgent(),
+AGENTS: dict[str, Callable[[AgentInputs, Spec, Path], Agent]] = {
+    "files": lambda _inputs, spec, _cache: FilesAgent(spec.files),
+    "command": lambda inputs, _spec, cache: CommandAgent(inputs.agent_command, cache),
+    "none": lambda _inputs, _spec, _cache: NoneAgent(),
 }
 
 
-def choose_agent(inputs: AgentInputs, spec: Spec) -> Agent:
+def choose_agent(inputs: AgentInputs, spec: Spec, cache_dir: Path) -> Agent:
     """The agent that was asked for; without a wish, the spec's own files when it brings any.
 
     Raises UsageError when nothing is there to build with.
@@ -33,4 +34,4 @@ def choose_agent(inputs: AgentInputs, spec: Spec) -> Agent:
         )
     if name not in AGENTS:
         raise UsageError(f"There is no agent '{name}'.", f"Use one of: {', '.join(AGENTS)}.", "unknown-agent")
-    return AGENTS[name](inputs, spec)
+    return AGENTS[name](inputs, spec, cache_dir)

@@ -20,13 +20,12 @@ import json
 import os
 import shlex
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 from action.build.agents.seam import Attempt, Task
 from action.verify.account import is_reachable
-from action.verify.options import default_cache_dir
+from action.verify.interpreter import find_interpreter
 from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
 from controlplane.errors import UsageError
 
@@ -41,10 +40,11 @@ class CommandAgent:
     name = "command"
     repeats = True
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, cache_dir: Path) -> None:
         if not command.strip():
             raise UsageError("`agent: command` needs `agent-command`.", "Write the command line to run.", "no-command")
         self._command = command
+        self._cache_dir = cache_dir
 
     def work(self, task: Task) -> Attempt:
         tools, isolation = self._tools(task)
@@ -68,14 +68,16 @@ class CommandAgent:
         launcher = task.scratch / "launch.py"
         shutil.copyfile(LAUNCHER, launcher)
         launcher.chmod(0o644)
-        python = Path(sys.executable).resolve()
-        needed = [python, launcher, task.repository, *_paths_in(self._command)]
+        interpreter = find_interpreter(self._cache_dir)
+        needed = [launcher, task.repository, *_paths_in(self._command)]
         closed = [path.name for path in needed if not is_reachable(path)]
+        closed += [] if interpreter.reachable else [interpreter.executable.name]
         tools = Tools(
-            python=python,
+            python=interpreter.executable,
             launcher=launcher,
-            path=os.environ.get("PATH", os.defpath),
-            lock_folder=default_cache_dir() / "accounts",
+            # Last, so that the runner's own Python comes first where the agent's user can reach it.
+            path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(interpreter.executable.parent)]),
+            lock_folder=self._cache_dir / "accounts",
             reachable=not closed,
         )
         why = f" (another user cannot come to {', '.join(closed)})" if closed and os.geteuid() == 0 else ""
