@@ -38,10 +38,13 @@ def test_mail_with_a_spec_becomes_all_its_rows_in_one_call(world: World) -> None
 
 def test_correlation_id_reaches_spec_run_and_outbox(world: World) -> None:
     world.functions().call("ingest_message_v1", message=world.mail(correlation_id="c-7"), specs=[spec()])
-    assert world.all(
-        "select correlation_id from specs union all select correlation_id from runs"
-        " union all select correlation_id from outbox"
-    ) == [("c-7",)] * 4
+    assert (
+        world.all(
+            "select correlation_id from specs union all select correlation_id from runs"
+            " union all select correlation_id from outbox"
+        )
+        == [("c-7",)] * 4
+    )
 
 
 def test_same_mail_twice_is_one_set_of_rows(world: World) -> None:
@@ -93,9 +96,7 @@ def test_cursor_moves_with_the_mail_and_never_back(world: World) -> None:
 
 
 def test_stranger_is_refused_recorded_and_not_answered(world: World) -> None:
-    answer = world.functions().call(
-        "ingest_message_v1", message=world.mail(sender="eve@evil.example"), specs=[spec()]
-    )
+    answer = world.functions().call("ingest_message_v1", message=world.mail(sender="eve@evil.example"), specs=[spec()])
     assert (answer["outcome"], answer["specs"]) == ("unknown-sender", [])
     assert world.one("select state, reason from messages") == ("REFUSED", "unknown-sender")
     assert world.value("select count(*) from outbox") == 0
@@ -186,9 +187,7 @@ def test_invalid_mail_of_a_known_sender_is_answered_once(world: World) -> None:
 
 def test_thousand_invalid_mails_get_twenty_answers_in_a_day(world: World) -> None:
     functions = world.functions()
-    answered = [
-        functions.call("record_message_v1", message=world.mail(state="INVALID"))["answered"] for _ in range(25)
-    ]
+    answered = [functions.call("record_message_v1", message=world.mail(state="INVALID"))["answered"] for _ in range(25)]
     assert answered == [True] * 20 + [False] * 5
 
 

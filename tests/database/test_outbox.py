@@ -15,9 +15,7 @@ pytestmark = pytest.mark.database
 
 
 def claim(world: World, limit: int = 10, lease_seconds: int = 60, kinds: tuple[str, ...] = ("notify",)) -> list[Any]:
-    return list(
-        world.functions().call("claim_outbox_v1", kinds=list(kinds), limit=limit, lease_seconds=lease_seconds)
-    )
+    return list(world.functions().call("claim_outbox_v1", kinds=list(kinds), limit=limit, lease_seconds=lease_seconds))
 
 
 def fill(world: World, rows: int, kind: str = "notify") -> None:
@@ -31,7 +29,9 @@ def fill(world: World, rows: int, kind: str = "notify") -> None:
 
 
 def make_due(world: World) -> None:
-    world.execute("update outbox set next_attempt_at = now() - interval '1 s', lease_expires_at = now() - interval '1 s'")
+    world.execute(
+        "update outbox set next_attempt_at = now() - interval '1 s', lease_expires_at = now() - interval '1 s'"
+    )
 
 
 def test_claimed_row_carries_what_its_worker_needs(world: World) -> None:

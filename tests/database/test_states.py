@@ -91,7 +91,9 @@ def test_finished_run_never_changes(world: World, change: str) -> None:
 def test_sprint_has_one_open_run(world: World) -> None:
     made = world.ingest()
     with pytest.raises(psycopg.errors.UniqueViolation):
-        world.execute("insert into runs (sprint_id, attempt) select sprint_id, 2 from runs where id = %s", made["run_id"])
+        world.execute(
+            "insert into runs (sprint_id, attempt) select sprint_id, 2 from runs where id = %s", made["run_id"]
+        )
 
 
 def test_run_does_not_begin_with_a_result(world: World) -> None:

@@ -181,7 +181,9 @@ def spec(sprints: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def adapt(value: Any) -> Any:
-    is_document = isinstance(value, dict) or (isinstance(value, list) and not all(isinstance(one, str) for one in value))
+    is_document = isinstance(value, dict) or (
+        isinstance(value, list) and not all(isinstance(one, str) for one in value)
+    )
     return Jsonb(value) if is_document else value
 
 
