@@ -19,7 +19,7 @@ RUNNER_TOKEN_SECONDS = 30 * 24 * 3600
 
 def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool) -> dict[str, Path]:
     """Allow (or, as a stranger, disallow) the claimed sender; → the bare repository of each repository named."""
-    message = read_message(raw, require_authentication=False)
+    message = read_message(raw)
     named = sorted({check.spec.repo for item in message.specs if (check := check_spec(item.content, item.name)).spec})
     for repo in named:
         prepare_project(identity, repo)
