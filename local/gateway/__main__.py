@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from socket import socket
 
@@ -49,6 +50,9 @@ def main() -> int:
         timeout_graceful_shutdown=1,
     )
     server = AnnouncingServer(config, settings)
+    # uvicorn stops on these, then raises them once more for the handler before: to be told to stop is no fault.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 4
 

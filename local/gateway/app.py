@@ -42,8 +42,14 @@ class Gateway:
         self._auth = AuthService(self._gate, self._signer)
 
     def application(self) -> Starlette:
+        async def unmatched(request: Request, _: Exception) -> Response:
+            return await answering(self._absent)(request)
+
         return Starlette(
-            routes=[*self._rest_routes(), *self._storage_routes(), *self._other_routes()], lifespan=self._lifespan
+            routes=[*self._rest_routes(), *self._storage_routes(), *self._other_routes()],
+            # What even the last route does not match: paths with a line break in them.
+            exception_handlers={404: unmatched},
+            lifespan=self._lifespan,
         )
 
     @contextlib.asynccontextmanager

@@ -52,7 +52,9 @@ class FunctionCall(BaseModel):
 
     def _from_query(self, argument: Argument, query: Query) -> str:
         values = self.values[argument.name]
-        value = values if argument.is_variadic else values[-1]
+        # A variadic argument is repeated, or written as one array literal; of any other the last value counts.
+        is_repeated = argument.is_variadic and not values[0].startswith("{")
+        value = values if is_repeated else values[-1]
         return f"{_keyword(argument)}{query.bind(value)}::{argument.type}"
 
 

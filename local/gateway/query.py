@@ -163,9 +163,17 @@ class Query:
             asks_for_row = (str(condition.value).lower() == "not_null") != condition.is_negated
             return _negate(self._exists(alias, link, child), is_negated=not asks_for_row)
         left = self.expression(node.columns, node.relation, alias, condition.path)
-        return _negate(self._comparison(left, condition), is_negated=condition.is_negated)
+        is_vector = not condition.path.steps and node.columns[condition.path.column].type == "tsvector"
+        comparison = self._comparison(left, condition, is_vector=is_vector)
+        return _negate(comparison, is_negated=condition.is_negated)
 
-    def _comparison(self, left: str, condition: Comparison) -> str:
+    def _search(self, left: str, condition: Comparison, *, is_vector: bool) -> str:
+        """Full text: the words of a plain column are cut up in the language of the query."""
+        language = "" if condition.language is None else f"{self.bind(condition.language)}::regconfig, "
+        vector = left if is_vector else f"to_tsvector({language}{left})"
+        return f"{vector} @@ {SEARCHES[condition.operator]}({language}{self.bind(condition.value)})"
+
+    def _comparison(self, left: str, condition: Comparison, *, is_vector: bool) -> str:
         value = condition.value
         if condition.operator == "in":
             # One parameter for any number of values, and no type to be guessed: an array literal.
@@ -174,10 +182,7 @@ class Query:
             word = str(value).lower()
             return f"{left} is {'not null' if word == 'not_null' else word}"
         if condition.operator in SEARCHES:
-            search = SEARCHES[condition.operator]
-            if condition.language is None:
-                return f"{left} @@ {search}({self.bind(value)})"
-            return f"{left} @@ {search}({self.bind(condition.language)}::regconfig, {self.bind(value)})"
+            return self._search(left, condition, is_vector=is_vector)
         text = str(value).replace("*", "%") if condition.operator in ("like", "ilike") else value
         right = self.bind(text)
         if condition.quantifier is not None:

@@ -50,8 +50,14 @@ class Gate:
             max_size=10,
             timeout=POOL_WAIT_SECONDS,
             open=False,
-            # Raw: parameters are $1, $2, so a percent sign in a name means nothing.
-            kwargs={"autocommit": True, "cursor_factory": psycopg.AsyncRawCursor, "application_name": "local gateway"},
+            kwargs={
+                "autocommit": True,
+                # Raw: parameters are $1, $2, so a percent sign in a name means nothing.
+                "cursor_factory": psycopg.AsyncRawCursor,
+                # A pipeline that fails half-way skips the PREPAREs behind the fault, and psycopg would believe in them.
+                "prepare_threshold": None,
+                "application_name": "local gateway",
+            },
         )
         self._catalogue: Catalogue | None = None
         self._background: set[asyncio.Task[None]] = set()

@@ -143,6 +143,7 @@ def _run_initdb(directory: Path, binaries: RunnableBinaries, account: Account, p
         f"--pwfile={password_file}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
+        "--text-search-config=english",
         "--no-sync",
         "--no-instructions",
         "--wal-segsize=1",

@@ -21,3 +21,6 @@ alter role anon set statement_timeout = '3s';
 alter role authenticated set statement_timeout = '8s';
 alter role authenticator set statement_timeout = '8s';
 alter role authenticator set lock_timeout = '8s';
+
+-- What the cloud lets postgres say about the API: `alter role authenticator set pgrst.… = …`.
+grant set on parameter pgrst.db_pre_request to postgres;
