@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from controlplane.errors import AicdError, BrokenPromise, CallerError
+from controlplane.errors import AicdError, BrokenPromise, CallerError, NotAllowed, NotAuthenticated, OutsideError
 from controlplane.logs import bind_correlation, configure_logs
 from functions._shared.envelope import Answer, Rendered, refuse, render
 
@@ -46,6 +46,10 @@ class BodyTooLarge(CallerError):
     http_status = 413
 
 
+class CallerNotProven(NotAuthenticated):
+    """The caller did not prove who he is."""
+
+
 class MethodNotAllowed(CallerError):
     """This address does not take that method."""
 
@@ -73,8 +77,8 @@ def serve(
         else:
             answer = handle(Call(request.method, request.path, headers, body))
     except AicdError as error:
-        log.warning("request refused", code=error.code, reason=str(error), status=error.http_status)
-        answer = refuse(error)
+        answer = refuse(_seen_from_outside(error))
+        log.warning("request refused", code=error.code, reason=str(error), status=answer.status)
     except Exception:
         log.exception("request crashed")
         answer = refuse(BrokenPromise("The function met a fault of ours.", fix="Report it with the correlation id."))
@@ -99,6 +103,13 @@ def read_body(request: flask.Request, limit_bytes: int) -> bytes:
             f"The body is larger than {limit_bytes} bytes.", fix="Send less; a push or webhook is a few hundred bytes."
         )
     return b"".join(chunks)
+
+
+def _seen_from_outside(error: AicdError) -> AicdError:
+    """401 and 403 tell a caller about himself. Where the database refuses our own token, the fault is on our side."""
+    if isinstance(error, NotAuthenticated | NotAllowed) and not isinstance(error, CallerNotProven):
+        return OutsideError(error.message, error.fix, error.code)
+    return error
 
 
 def _refuse_method(method: str, methods: tuple[str, ...]) -> Answer:

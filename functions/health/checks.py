@@ -14,6 +14,7 @@ import structlog
 from controlplane.errors import AicdError, BrokenPromise, NotAllowed, NotAuthenticated, NotFound
 from functions._shared.endpoint import Call
 from functions._shared.envelope import Answer, describe_error, refuse
+from functions._shared.settings import Misconfigured
 
 log = structlog.get_logger(__name__)
 
@@ -48,13 +49,18 @@ class Health:
         return refuse(NotFound("There is nothing here.", fix="Ask /health, /health/live or /health/ready."))
 
     def _ready(self) -> Answer:
-        states = {name: examine(name, check) for name, check in self.checks().items()}
+        try:
+            checks = self.checks()
+        except Misconfigured as error:
+            nothing: dict[str, object] = {"status": "not-ready", "dependencies": {}}
+            return Answer(data=nothing, status=NotReady.http_status, errors=(describe_error(error),))
+        states = {name: examine(name, check) for name, check in checks.items()}
         unready = [name for name, state in states.items() if state["state"] != "ready"]
         data = {"status": "not-ready" if unready else "ready", "dependencies": states}
         if not unready:
             return Answer(data=data)
-        error = NotReady(f"Not ready: {', '.join(unready)}.", fix="Look at this function's log for the reason.")
-        return Answer(data=data, status=error.http_status, errors=(describe_error(error),))
+        reason = NotReady(f"Not ready: {', '.join(unready)}.", fix="Look at this function's log for the reason.")
+        return Answer(data=data, status=reason.http_status, errors=(describe_error(reason),))
 
 
 @functools.cache

@@ -13,7 +13,8 @@ from typing import Any
 
 import structlog
 
-from controlplane.errors import NotAuthenticated, OutsideError
+from controlplane.errors import OutsideError
+from functions._shared.endpoint import CallerNotProven
 from functions._shared.settings import CallerSettings
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ class OidcProof:
         self._transport = transport
 
     def verify(self, authorization: str) -> Mapping[str, Any]:
-        """The claims of a proven caller. Raises `NotAuthenticated`, or `OutsideError` when Google's keys are away."""
+        """The claims of a proven caller. Raises `CallerNotProven`, or `OutsideError` when Google's keys are away."""
         token = _bearer(authorization)
         claims = self._decode(token)
         reason = find_fault(claims, self._settings)
@@ -97,9 +98,9 @@ def _bearer(authorization: str) -> str:
     return token
 
 
-def _refused(reason: str) -> NotAuthenticated:
+def _refused(reason: str) -> CallerNotProven:
     log.warning("caller refused", reason=reason)
-    return NotAuthenticated(
+    return CallerNotProven(
         "The caller's token is missing or was not accepted.",
         fix="Call with a Google ID token of the configured service account, for this function's exact audience.",
     )

@@ -11,7 +11,7 @@ import hmac
 import structlog
 from pydantic import SecretStr
 
-from controlplane.errors import NotAuthenticated
+from functions._shared.endpoint import CallerNotProven
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ def sign_webhook(secret: SecretStr, timestamp: int, body: bytes) -> str:
 
 
 def verify_webhook(secret: SecretStr, timestamp: str, signature: str, body: bytes, now: float) -> None:
-    """Raise `NotAuthenticated` unless the raw bytes were signed with our secret within the last five minutes.
+    """Raise `CallerNotProven` unless the raw bytes were signed with our secret within the last five minutes.
 
     `timestamp` and `signature` are the two headers as they came.
     """
@@ -44,9 +44,9 @@ def verify_webhook(secret: SecretStr, timestamp: str, signature: str, body: byte
         raise _refused("stale")
 
 
-def _refused(reason: str) -> NotAuthenticated:
+def _refused(reason: str) -> CallerNotProven:
     log.warning("webhook refused", reason=reason)
-    return NotAuthenticated(
+    return CallerNotProven(
         "The webhook's signature is missing or was not accepted.",
         fix="Sign timestamp + '.' + body with the outbox secret, and send it within five minutes.",
     )

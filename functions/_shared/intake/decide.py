@@ -79,7 +79,8 @@ def decide(message: Message, checks: Sequence[CheckedSpec], senders: Sequence[st
         return Decision(MessageState.INVALID, "too-many-specifications", (too_many_specifications(len(checks)),))
     problems = tuple(problem for checked in checks for problem in find_problems(checked))
     if problems:
-        return Decision(MessageState.INVALID, "specification-invalid", problems[:MOST_PROBLEMS])
+        unread = tuple(describe_problem("", Problem(path="", message=note)) for note in message.problems)
+        return Decision(MessageState.INVALID, "specification-invalid", (*problems, *unread)[:MOST_PROBLEMS])
     return Decision(MessageState.ACCEPTED, "ok", specs=tuple(checks))
 
 

@@ -90,7 +90,8 @@ class _Sync:
             return
         cursor = None if self._failures else step.cursor  # never past a mail that is still to come
         envelope = Envelope(self._mailbox_id, mail, cursor)
-        self._report.outcomes[take_in(envelope, self._senders, self._reader, self._store)] += 1
+        with structlog.contextvars.bound_contextvars(correlation_id=envelope.correlation_id):
+            self._report.outcomes[take_in(envelope, self._senders, self._reader, self._store)] += 1
 
     def _fetch(self, gmail_id: str) -> RawMail | None:
         try:

@@ -15,7 +15,6 @@ import structlog
 
 from controlplane import ids
 from controlplane.errors import AicdError, BrokenPromise, NotAllowed, NotAuthenticated, OutsideError
-from controlplane.logs import bind_correlation
 from controlplane.message import Message
 from controlplane.spec import SpecCheck
 from controlplane.states import MessageState
@@ -43,7 +42,6 @@ class Reader:
 
 def take_in(envelope: Envelope, senders: tuple[str, ...] | None, reader: Reader, store: IntakeStore) -> str:
     """Deal with one mail; the answer is the outcome's word. Raises only `OutsideError`."""
-    bind_correlation(envelope.correlation_id)
     try:
         message, decision = judge(envelope, senders, reader)
         with _store_faults_hold_mail():

@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 
 from controlplane.errors import AicdError, BrokenPromise, OutsideError
-from controlplane.logs import bind_correlation
 from functions._shared.ports import OutboxStore, Row
 
 log = structlog.get_logger(__name__)
@@ -52,12 +51,13 @@ def drain_outbox(store: OutboxStore, work: Work, *, clock: Callable[[], float] =
         if not rows:
             break
         report.counts["claimed"] += 1
-        report.counts[_work_off(store, work, rows[0])] += 1
+        [row] = rows
+        with structlog.contextvars.bound_contextvars(correlation_id=str(row.get("correlation_id") or row["id"])):
+            report.counts[_work_off(store, work, row)] += 1
     return report
 
 
 def _work_off(store: OutboxStore, work: Work, row: Row) -> str:
-    bind_correlation(str(row.get("correlation_id") or row["id"]))
     try:
         result = work.carry_out(row)
     except AicdError as error:
