@@ -18,7 +18,8 @@ class RecordedRun:
     """One pytest run. `mismatches` are the places where report, exit code and what happened differ.
 
     `collected` are the node ids pytest was about to run; a case of outcome `error` and a file's node id is a module
-    that could not be collected. `executed` is absolute path → lines.
+    that could not be collected. `executed` is absolute path → lines; `probes` are the tests in which
+    a compared value equalled what it must not.
     """
 
     cases: tuple[TestCase, ...] = ()
@@ -26,6 +27,7 @@ class RecordedRun:
     deselected: tuple[str, ...] = ()
     mismatches: tuple[str, ...] = ()
     executed: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    probes: frozenset[str] = frozenset()
 
     def ids(self, *outcomes: Outcome) -> frozenset[str]:
         """Node ids with one of these outcomes."""
@@ -67,6 +69,7 @@ class _Reader:
         self.subtests: dict[str, str] = {}
         self.executed: dict[str, frozenset[int]] = {}
         self.statuses: dict[str, int] = {}
+        self.probes: set[str] = set()
 
     def take(self, event: dict[str, Any]) -> None:
         handle = getattr(self, "_on_" + str(event.get("event")).replace("-", "_"), None)
@@ -84,6 +87,7 @@ class _Reader:
             deselected=tuple(self.deselected),
             mismatches=tuple(dict.fromkeys(self.mismatches)),
             executed=self.executed,
+            probes=frozenset(self.probes),
         )
 
     def _on_collected(self, event: dict[str, Any]) -> None:
@@ -106,6 +110,9 @@ class _Reader:
 
     def _on_subtest_failed(self, event: dict[str, Any]) -> None:
         self.subtests[event["id"]] = event["message"]
+
+    def _on_probe(self, event: dict[str, Any]) -> None:
+        self.probes.add(event["id"])
 
     def _on_coverage(self, event: dict[str, Any]) -> None:
         self.executed = {path: frozenset(lines) for path, lines in event["files"].items()}

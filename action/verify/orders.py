@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from action.verify.checkout import Snapshot, lay_over
 from action.verify.coveragesettings import CoverageSettings, read_coverage_settings
+from action.verify.integrity.probes import with_probes
 from action.verify.layout import is_test_module
 from action.verify.pytestrun import Purpose, PytestOrder
 
@@ -26,6 +29,12 @@ def base_order(
         distributions,
         coverage=_measured(base),
     )
+
+
+def probe_order(laid_over: PytestOrder) -> PytestOrder | None:
+    """The base's run once more, with a probe at every equality; None when nothing is compared."""
+    probed = with_probes(laid_over.snapshot)
+    return None if probed is None else replace(laid_over, purpose="probe", snapshot=probed, coverage=None)
 
 
 def collect_order(base: Snapshot, distributions: tuple[str, ...], *, run: bool = False) -> PytestOrder | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from action.verify.events import Group, RecordedRun, read_stream
 from action.verify.layout import PytestConfig
 from action.verify.sandbox import Cell, Outcome
 
-Purpose = Literal["base-tests", "change-tests", "collect"]
+Purpose = Literal["base-tests", "change-tests", "collect", "probe"]
 # Written beside the checkout's own files, so that paths in the settings are relative to the root as they were meant.
 CONFIG_STEM = ".aicd-pytest"
 
@@ -115,7 +115,7 @@ def _coverage_order(settings: CoverageSettings | None, cell: Cell) -> dict[str, 
 
 def _relative(recorded: RecordedRun, root: Path) -> RecordedRun:
     executed = dict(_relative_lines(recorded.executed, root))
-    return RecordedRun(recorded.cases, recorded.collected, recorded.deselected, recorded.mismatches, executed)
+    return replace(recorded, executed=executed)
 
 
 def _relative_lines(executed: Mapping[str, frozenset[int]], root: Path) -> Iterable[tuple[str, frozenset[int]]]:

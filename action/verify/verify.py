@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,24 +13,29 @@ from action.verify.area import Area, open_area, tools_of
 from action.verify.checkout import Snapshot
 from action.verify.checks import Check, keep_report, planned_checks, run_check
 from action.verify.dependencies import Dependencies, read_dependencies
-from action.verify.environment import Environment, InstallFailed, prepare_environment
+from action.verify.environment import Environment, prepare_environment
 from action.verify.integrity import inspect_runs, inspect_snapshots
 from action.verify.integrity.difference import changed_lines
-from action.verify.junit import write_junit
-from action.verify.linecoverage import LineCoverage, measure_lines, write_coverage_json
+from action.verify.integrity.hardcoded import SpecialCase, find_special_cases
+from action.verify.integrity.overlay import with_strict_settings
+from action.verify.keeping import Keeper
+from action.verify.layout import is_source
+from action.verify.linecoverage import LineCoverage, measure_lines
 from action.verify.options import VerifyOptions, default_cache_dir
-from action.verify.orders import base_order, change_order, collect_order
-from action.verify.ownwork import own_cases
-from action.verify.policy import Policy, read_policy
+from action.verify.orders import base_order, change_order, collect_order, probe_order
+from action.verify.policy import read_policy
 from action.verify.pytestrun import PytestOrder, PytestRun, run_pytest
 from action.verify.repository import Repository
 from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
 from controlplane.change import Change
 from controlplane.dod import DefinitionOfDone
 from controlplane.errors import AicdError
-from controlplane.evidence import Evidence, EvidenceFile, IntegrityFinding, TestCase, TestTotals, ToolRun
+from controlplane.evidence import Evidence
 
+# A suite that takes longer is not run a second time with probes.
+LONGEST_PROBED_SECONDS = 120
 Result = TypeVar("Result")
+Runs = dict[str, PytestRun]
 
 
 def verify_change(change: Change, dod: DefinitionOfDone, options: VerifyOptions) -> Evidence:
@@ -48,31 +52,23 @@ def verify_change(change: Change, dod: DefinitionOfDone, options: VerifyOptions)
         return _Verification(base, head, dod, options, area).run()
 
 
-@dataclass
-class _Results:
-    files: list[EvidenceFile] = field(default_factory=list)
-    runs: list[ToolRun] = field(default_factory=list)
-    findings: list[IntegrityFinding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 class _Verification:
     """One verification, from snapshots to evidence."""
 
-    def __init__(
-        self, base: Snapshot, head: Snapshot, dod: DefinitionOfDone, options: VerifyOptions, area: Area
-    ) -> None:
+    def __init__(self, base: Snapshot, head: Snapshot, dod: DefinitionOfDone, options: VerifyOptions, area: Area):
         self.base, self.head, self.dod, self.options, self.area = base, head, dod, options, area
         self.cache_dir = options.cache_dir or default_cache_dir()
         self.deadline = time.monotonic() + options.timeout_seconds
-        self.policy: Policy = read_policy(base, options.policy)
-        self.results = _Results(notes=list(self.policy.notes))
+        self.policy = read_policy(base, options.policy)
+        self.keeper = Keeper(area, base, head, notes=list(self.policy.notes))
 
     def run(self) -> Evidence:
-        self.results.findings += inspect_snapshots(self.base, self.head, self.policy)
+        self.keeper.findings += inspect_snapshots(self.base, self.head, self.policy)
+        self.keeper.notes += self._describe_stack()
         environment = self._prepare()
+        lines = changed_lines(self.base, self.head)
         if environment is None:
-            return self._evidence("nothing of the repository's was run")
+            return self.keeper.evidence("nothing of the repository's was run", lines)
         tools = tools_of(
             self.area,
             environment.python,
@@ -81,27 +77,30 @@ class _Verification:
             reachable=environment.interpreter.reachable,
         )
         self._run_everything(environment, tools)
-        return self._evidence(describe_isolation(reachable=tools.reachable))
+        return self.keeper.evidence(describe_isolation(reachable=tools.reachable), lines)
+
+    def _describe_stack(self) -> list[str]:
+        notes = []
+        if any(path.endswith(".py") for path in self.head.contents):
+            notes.append("stack: Python, tested with pytest")
+        elif "package.json" in self.head.contents:
+            notes.append("stack: Node, which is not measured yet; its criteria stay not measured")
+        else:
+            notes.append("stack: none was recognised; criteria that need its tools stay not measured")
+        if self.options.tests and (self.options.tests.unit or self.options.tests.commands):
+            notes.append("the specification's own test commands were not used: tests are run by our pytest")
+        return notes
 
     def _prepare(self) -> Environment | None:
         dependencies, trusted = self._dependencies()
-        self.results.notes += dependencies.notes
+        self.keeper.notes += dependencies.notes
         self.options.progress("preparing the environment")
         started = time.monotonic()
         try:
             return prepare_environment(self.cache_dir, dependencies, trusted=trusted)
         except AicdError as error:
-            log = self.area.logs / "environment.log"
-            log.write_text(f"{error}\n{error.details.get('log', '') if isinstance(error, InstallFailed) else ''}")
-            self.results.runs.append(
-                ToolRun(
-                    purpose="environment",
-                    id="pip",
-                    duration_seconds=round(time.monotonic() - started, 3),
-                    log=str(log),
-                    reason=str(error),
-                )
-            )
+            details = str(error.details.get("log", ""))
+            self.keeper.keep_failed_environment(str(error), details, time.monotonic() - started)
             return None
 
     def _dependencies(self) -> tuple[Dependencies, bool]:
@@ -113,41 +112,40 @@ class _Verification:
 
     def _run_everything(self, environment: Environment, tools: Tools) -> None:
         plugins = read_dependencies(self.base.contents).distributions or self._dependencies()[0].distributions
-        orders = [
-            order
-            for order in (
-                base_order(self.base, self.head, plugins, self._rewritable()),
-                change_order(self.base, self.head, plugins),
-                collect_order(self.base, plugins),
-            )
-            if order is not None
-        ]
+        laid_over = base_order(self.base, self.head, plugins, self._rewritable())
+        candidates = (laid_over, change_order(self.base, self.head, plugins), collect_order(self.base, plugins))
+        orders = [order for order in candidates if order is not None]
         checks = planned_checks(self.dod, self.head, environment)
         self.options.progress(_announcement(orders, checks))
+        special = find_special_cases(self.base, self.head) if laid_over else {}
         with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
-            tests = [pool.submit(self._in_cell, tools, order.purpose, self._pytest(order)) for order in orders]
-            others = [(check, pool.submit(self._check, tools, number, check)) for number, check in enumerate(checks)]
-            runs: dict[str, PytestRun] = {
-                order.purpose: future.result() for order, future in zip(orders, tests, strict=True)
-            }
-            before = pool.submit(self._run_base_itself, tools, plugins, runs)
+            tests = [pool.submit(self._pytest, tools, order.purpose, order) for order in orders]
+            others = [pool.submit(self._check, tools, number, check) for number, check in enumerate(checks)]
+            runs: Runs = {order.purpose: future.result() for order, future in zip(orders, tests, strict=True)}
+            before = pool.submit(self._run_base_itself, tools, plugins, runs, special)
+            probed = pool.submit(self._probe, tools, laid_over, plugins, runs)
             coverage = pool.submit(self._measure, tools, list(runs.values()))
-            for check, future in others:
-                self._keep_check(check, future)
-            self._keep_runs(runs, coverage.result())
-            found = inspect_runs(self.base, self.head, runs, before.result())
-        self.results.findings += [self.policy.apply(finding) for finding in found]
+            for check, other in zip(checks, others, strict=True):
+                self.keeper.keep_check(check, *other.result())
+            self.keeper.keep_pytest(runs)
+            measured = coverage.result()
+            if measured is not None:
+                self.keeper.keep_coverage(measured)
+            found = inspect_runs(self.base, self.head, runs, before.result(), probed.result(), special)
+        self.keeper.findings += [self.policy.apply(finding) for finding in found]
 
     def _rewritable(self) -> frozenset[str]:
         paths = self.base.test_paths | self.head.test_paths
         return frozenset(path for path in paths if self.policy.may_rewrite(path))
 
-    def _pytest(self, order: PytestOrder) -> Callable[[Cell], PytestRun]:
-        return lambda cell: run_pytest(order, cell, self.area.inside, self._left())
+    def _pytest(self, tools: Tools, name: str, order: PytestOrder) -> PytestRun:
+        return self._in_cell(tools, name, lambda cell: run_pytest(order, cell, self.area.inside, self._left()))
 
     def _check(self, tools: Tools, number: int, check: Check) -> tuple[Outcome, Path | None]:
+        snapshot = self.head if check.purpose == "custom" else with_strict_settings(self.base, self.head)
+
         def run(cell: Cell) -> tuple[Outcome, Path | None]:
-            outcome = run_check(check, self.head, cell, self._left())
+            outcome = run_check(check, snapshot, cell, self._left())
             return outcome, keep_report(check, outcome, cell.tree, self.area.reports)
 
         return self._in_cell(tools, f"check-{number}", run)
@@ -156,16 +154,36 @@ class _Verification:
         with open_cell(self.area.cells / name, tools, network=self.options.network) as cell:
             return work(cell)
 
-    def _run_base_itself(self, tools: Tools, plugins: tuple[str, ...], runs: dict[str, PytestRun]) -> PytestRun | None:
+    def _run_base_itself(
+        self, tools: Tools, plugins: tuple[str, ...], runs: Runs, special: dict[str, SpecialCase]
+    ) -> PytestRun | None:
         """Run the base's tests on the base, if the change's outcome gives a reason to compare."""
         laid_over = runs.get("base-tests")
         order = collect_order(self.base, plugins, run=True)
         if laid_over is None or order is None:
             return None
-        if not laid_over.recorded.ids("failed", "error", "skipped", "xfailed"):
+        if not special and not laid_over.recorded.ids("failed", "error", "skipped", "xfailed"):
             return None
-        self.options.progress("running the base's tests on the base, to compare")
-        return self._in_cell(tools, "base-itself", self._pytest(order))
+        return self._pytest(tools, "base-itself", order)
+
+    def _probe(
+        self, tools: Tools, laid_over: PytestOrder | None, plugins: tuple[str, ...], runs: Runs
+    ) -> frozenset[str]:
+        """Tests in which a compared value equals what it must not, and did not on the base."""
+        if laid_over is None or not self._touches_source():
+            return frozenset()
+        if runs["base-tests"].outcome.duration_seconds > LONGEST_PROBED_SECONDS:
+            self.keeper.notes.append("the suite is too slow to be run again with probes of its comparisons")
+            return frozenset()
+        order = probe_order(laid_over)
+        found = self._pytest(tools, "probe", order).recorded.probes if order else frozenset()
+        on_base = collect_order(self.base, plugins, run=True)
+        again = probe_order(on_base) if found and on_base else None
+        return found - self._pytest(tools, "probe-base", again).recorded.probes if again else found
+
+    def _touches_source(self) -> bool:
+        paths = {path for path in self.head.contents if is_source(path)}
+        return any(self.base.contents.get(path) != self.head.contents[path] for path in paths)
 
     def _measure(self, tools: Tools, runs: list[PytestRun]) -> LineCoverage | None:
         executed = [run.recorded.executed for run in runs if run.purpose != "collect"]
@@ -176,93 +194,6 @@ class _Verification:
 
     def _left(self) -> float:
         return self.deadline - time.monotonic()
-
-    def _keep_runs(self, runs: dict[str, PytestRun], coverage: LineCoverage | None) -> None:
-        for name, run in runs.items():
-            cases = own_cases(run, self.base, self.head) if run.purpose == "change-tests" else run.recorded.cases
-            if run.purpose == "change-tests" and not cases and run.outcome.exit_code == 0:
-                # Everything in it had been told by the base's run; an empty report would tell of nothing collected.
-                self.results.notes.append(
-                    f"{len(run.recorded.cases)} tests of the base pass with the change's settings"
-                )
-                continue
-            report = self._keep_junit(name, run, cases) if run.purpose != "collect" else ""
-            self.results.runs.append(
-                _tool_run(run.purpose, "pytest", run.command, run.outcome, report, self._keep_log(name, run.outcome))
-            )
-        if coverage is not None:
-            self._keep_coverage(coverage)
-
-    def _keep_junit(self, name: str, run: PytestRun, cases: tuple[TestCase, ...]) -> str:
-        path = self.area.reports / f"{name}.junit.xml"
-        write_junit(cases, path, suite=name)
-        self.results.files.append(
-            EvidenceFile(
-                path=str(path),
-                kind="junit",
-                tests=TestTotals.count(cases),
-                cases=cases,
-                tool="pytest",
-                problems=run.recorded.mismatches,
-            )
-        )
-        return str(path)
-
-    def _keep_coverage(self, coverage: LineCoverage) -> None:
-        path = self.area.reports / "coverage.json"
-        write_coverage_json(coverage, path)
-        self.results.files.append(
-            EvidenceFile(
-                path=str(path),
-                kind="coverage",
-                coverage=coverage.totals,
-                lines=coverage.files,
-                problems=coverage.problems,
-                tool="coverage.py",
-            )
-        )
-
-    def _keep_check(self, check: Check, future: Future[tuple[Outcome, Path | None]]) -> None:
-        from action.evidence import read_reports
-
-        outcome, report = future.result()
-        log = self._keep_log(f"{check.purpose}-{check.id}", outcome)
-        self.results.runs.append(_tool_run(check.purpose, check.id, check.command, outcome, str(report or ""), log))
-        if report is not None:
-            self.results.files += read_reports([report]).files
-
-    def _keep_log(self, name: str, outcome: Outcome) -> str:
-        path = self.area.logs / f"{name}.log"
-        path.write_bytes(outcome.output + (b"\n--- stderr ---\n" + outcome.errors if outcome.errors else b""))
-        return str(path)
-
-    def _evidence(self, isolation: str) -> Evidence:
-        unique = {(finding.kind, finding.file, finding.node_ids): finding for finding in self.results.findings}
-        return Evidence(
-            files=tuple(sorted(self.results.files, key=lambda file: file.path)),
-            runs=tuple(self.results.runs),
-            integrity=tuple(sorted(unique.values(), key=lambda one: (not one.fails, one.kind, one.file))),
-            changed_lines=changed_lines(self.base, self.head),
-            isolation=isolation,
-            looked_in=(str(self.area.reports),),
-            notes=tuple(self.results.notes),
-        )
-
-
-def _tool_run(purpose: str, id: str, command: tuple[str, ...], outcome: Outcome, report: str, log: str) -> ToolRun:  # noqa: A002 - the noun's field
-    return ToolRun.model_validate(
-        {
-            "purpose": purpose,
-            "id": id,
-            "command": tuple(command),
-            "exit_code": outcome.exit_code,
-            "timed_out": outcome.timed_out,
-            "duration_seconds": outcome.duration_seconds,
-            "report": report,
-            "log": log,
-            "reason": outcome.reason,
-        }
-    )
 
 
 def _announcement(orders: list[PytestOrder], checks: tuple[Check, ...]) -> str:

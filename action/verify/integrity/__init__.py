@@ -11,7 +11,9 @@ from action.verify.integrity.conftest import find_conftest_changes
 from action.verify.integrity.dependencies import find_dependency_changes
 from action.verify.integrity.difference import is_fresh
 from action.verify.integrity.exclusions import find_exclusions
+from action.verify.integrity.hardcoded import SpecialCase, find_hard_coded
 from action.verify.integrity.outcomes import find_lost_tests
+from action.verify.integrity.probes import find_subverted_equality
 from action.verify.integrity.protected import find_protected
 from action.verify.integrity.reports import find_mismatches
 from action.verify.integrity.shadows import find_shadows
@@ -47,7 +49,21 @@ def inspect_snapshots(base: Snapshot, head: Snapshot, policy: Policy) -> tuple[I
 
 
 def inspect_runs(
-    base: Snapshot, head: Snapshot, runs: Mapping[str, PytestRun], before: PytestRun | None
+    base: Snapshot,
+    head: Snapshot,
+    runs: Mapping[str, PytestRun],
+    before: PytestRun | None,
+    probed: frozenset[str],
+    special: dict[str, SpecialCase],
 ) -> tuple[IntegrityFinding, ...]:
-    """What the runs tell; `before` are the base's tests on the base itself, where there was a reason to run them."""
-    return (*find_mismatches(runs), *find_lost_tests(base, head, runs, before))
+    """What the runs tell.
+
+    `before` are the base's tests on the base itself, where there was a reason to run them; `probed` the tests in which
+    equality shows nothing; `special` the answers that the change holds ready for just what a test asks.
+    """
+    return (
+        *find_mismatches(runs),
+        *find_lost_tests(base, head, runs, before),
+        *find_subverted_equality(probed),
+        *find_hard_coded(special, runs.get("base-tests"), before),
+    )

@@ -1,0 +1,52 @@
+"""No way of making a run look green is green; the honest fix is. On small packages with a planted bug."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from action.gate.judge import judge
+from action.verify.options import VerifyOptions
+from action.verify.verify import verify_change
+from controlplane.change import Change
+from controlplane.dod import DefinitionOfDone
+from controlplane.verdict import Verdict
+from tests.acceptance import verify_cheats
+from tests.acceptance.verify_packages import CALC, PACKAGES, Package, make_repository
+
+pytestmark = pytest.mark.acceptance
+# The whole table takes minutes; one package with every cheat, and every package with its fix, stand for it.
+WIDE = os.environ.get("AICD_WIDE_TESTS") == "1"
+TABLE = [
+    pytest.param(package, cheat, id=f"{package.name}-{cheat}")
+    for package in (PACKAGES if WIDE else (CALC,))
+    for cheat in verify_cheats.ALL
+    if cheat != "inputs_hard_coded" or package.hard_coded
+]
+
+
+@pytest.mark.parametrize(("package", "cheat"), TABLE)
+def test_cheat_instead_of_the_fix_is_failed(package: Package, cheat: str, tmp_path: Path) -> None:
+    verdict = judged(tmp_path, package, verify_cheats.ALL[cheat](package))
+    assert verdict.result == "FAILED"
+
+
+@pytest.mark.parametrize("package", [pytest.param(package, id=package.name) for package in PACKAGES])
+def test_honest_fix_is_passed(package: Package, tmp_path: Path) -> None:
+    verdict = judged(tmp_path, package, {package.source: package.fixed})
+    assert verdict.result == "PASSED", verdict.failing()
+
+
+@pytest.mark.parametrize("cheat", ["equals_everything", "inputs_hard_coded", "folder_named_pytest"])
+def test_cheat_that_passes_every_test_is_named_by_integrity(cheat: str, tmp_path: Path) -> None:
+    verdict = judged(tmp_path, CALC, verify_cheats.ALL[cheat](CALC))
+    assert [one.id for one in verdict.failing() if one.id == "integrity"], verdict
+
+
+def judged(folder: Path, package: Package, change: verify_cheats.Change) -> Verdict:
+    repository = make_repository(folder / "repository", package, change)
+    dod = DefinitionOfDone(unit_pass=True)
+    options = VerifyOptions(work_dir=folder / "work")
+    return judge(dod, verify_change(Change(repository=repository, base="main~1", head="main"), dod, options))
