@@ -8,5 +8,6 @@ if [ -z "$python" ]; then
   python="$(cat "${RUNNER_TEMP:-/tmp}/aicd-python")"
 fi
 unset PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE
-export PYTHONPATH="$here" PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1
+export PYTHONPATH="$here" PYTHONSAFEPATH=1 PYTHONNOUSERSITE=1 PYTHONUTF8=1
+export PYTHONPYCACHEPREFIX="${RUNNER_TEMP:-/tmp}/aicd-bytecode"
 exec "$python" -P -m action "$1"

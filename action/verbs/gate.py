@@ -66,7 +66,13 @@ def _paths(context: Context) -> list[Path]:
     paths: list[Path] = []
     for pattern in context.settings.judge.reports:
         paths += sorted(islice(_matches(root, pattern), MAX_MATCHES)) or [root / pattern]
-    return paths
+    return [_short(path) for path in paths]
+
+
+def _short(path: Path) -> Path:
+    """As seen from the working directory, so that the verdict names files as their owner does."""
+    here, there = Path.cwd(), path.absolute()
+    return there.relative_to(here) if there.is_relative_to(here) and there != here else path
 
 
 def _matches(root: Path, pattern: str) -> Iterator[Path]:
