@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -42,3 +43,15 @@ def test_start_takes_less_than_a_second(tmp_path: Path, name: str) -> None:
     Double(name, tmp_path).stop()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_the_process_though_a_push_hangs(tmp_path: Path, how: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        google = Double("google", tmp_path, AICD_GOOGLE_PUSH_ENDPOINT=endpoint)
+        google.client.post("/_double/deliver", params={"mailbox": "bot@example.com"}, content=MAIL)
+        connection, _ = silent.accept()
+        with connection:
+            google.stop(how)
+    assert google.process.returncode == 0
