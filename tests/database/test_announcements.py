@@ -49,23 +49,23 @@ PG_NET = """
 """
 
 
-def test_cloud_webhook_is_signed_as_the_functions_check_it(world: World) -> None:
-    world.execute(PG_NET)
-    with world.administration() as operator:
+def test_cloud_webhook_is_signed_as_the_functions_check_it(throwaway_world: World) -> None:
+    throwaway_world.execute(PG_NET)
+    with throwaway_world.administration() as operator:
         operator.configure_webhook("notify", "https://functions.example/notify", "s3cret")
-    world.ingest()
+    throwaway_world.ingest()
     # dispatch has no address: nothing is sent for it.
-    url, body, headers = world.one("select url, body, headers from net.sent")
+    url, body, headers = throwaway_world.one("select url, body, headers from net.sent")
     stamped = f"{headers['X-Aicd-Timestamp']}.{body}".encode()
     assert url == "https://functions.example/notify"
     assert headers["X-Aicd-Signature"] == "sha256=" + hmac.new(b"s3cret", stamped, hashlib.sha256).hexdigest()
     assert json.loads(body)["record"]["kind"] == "notify"
 
 
-def test_failing_webhook_does_not_undo_the_work(world: World) -> None:
-    world.execute(PG_NET)
-    world.execute("drop table net.sent")
-    with world.administration() as operator:
+def test_failing_webhook_does_not_undo_the_work(throwaway_world: World) -> None:
+    throwaway_world.execute(PG_NET)
+    throwaway_world.execute("drop table net.sent")
+    with throwaway_world.administration() as operator:
         operator.configure_webhook("notify", "https://functions.example/notify", "s3cret")
-    world.ingest()
-    assert world.value("select count(*) from outbox") == 2
+    throwaway_world.ingest()
+    assert throwaway_world.value("select count(*) from outbox") == 2

@@ -223,7 +223,7 @@ def test_notice_of_a_finished_run_holds_mail_run_and_artifacts(world: World) -> 
     artifact_id = str(uuid.uuid4())
     path = f"{made['run_id']}/{artifact_id}"
     runner.call("record_artifact_v1", run_id=made["run_id"],
-                artifact={"id": artifact_id, "kind": "report", "name": "report.html", "storage_path": path})  # fmt: skip
+                artifact={"id": artifact_id, "kind": "report", "storage_path": path})  # fmt: skip
     finish(runner, made["run_id"])
     (outbox_id,) = world.one("select id::text from outbox where payload ->> 'template' = 'report'")
     notice = world.functions().call("describe_notice_v1", outbox_id=outbox_id)

@@ -40,11 +40,11 @@ def test_database_allows_exactly_the_drawn_moves(world: World, title: str, funct
     assert drawn(title)
 
 
-def test_every_sprint_move_is_enforced_for_the_owner_too(world: World) -> None:
+def test_every_sprint_move_is_enforced_for_the_owner_too(throwaway_world: World) -> None:
     """Drives a real row from every state to every other."""
-    made = world.ingest(needs_approval=True)
+    made = throwaway_world.ingest(needs_approval=True)
     moves = drawn("Sprint")
-    with psycopg.connect(world.owner_url, autocommit=True) as owner:
+    with psycopg.connect(throwaway_world.owner_url, autocommit=True) as owner:
         for start, end in product(STATES, STATES):
             # Only a trigger that is off lets the test put the row anywhere.
             owner.execute("alter table sprints disable trigger guard_sprint")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,17 +23,32 @@ SENDER = "ada@example.com"
 MAILBOX = "specs@example.org"
 
 
+class Door:
+    """Connections to one address, one for each thread and kept, as the API keeps its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._kept = threading.local()
+
+    def open(self) -> psycopg.Connection[Any]:
+        if not hasattr(self._kept, "connection"):
+            self._kept.connection = psycopg.connect(self._dsn, autocommit=True)
+        connection: psycopg.Connection[Any] = self._kept.connection
+        return connection
+
+
 @dataclass
 class Persona:
     """One role with one token's claims."""
 
-    dsn: str
+    door: Door
     role: str
     claims: dict[str, Any]
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        with psycopg.connect(self.dsn) as connection:
+        connection = self.door.open()
+        with connection.transaction():
             connection.execute(
                 "select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)",
                 (self.role, json.dumps(self.claims)),
@@ -63,11 +79,18 @@ class World:
     mailbox_id: str = ""
     projects: dict[str, str] = field(default_factory=dict)
 
+    api: Door = field(default=None)  # type: ignore[assignment]
+    owner: Door = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.api = self.api or Door(self.authenticator_dsn)
+        self.owner = self.owner or Door(self.owner_url)
+
     def functions(self, **claims: Any) -> Persona:
-        return Persona(self.authenticator_dsn, "aicd_functions", token(**{"role": "aicd_functions", **claims}))
+        return Persona(self.api, "aicd_functions", token(**{"role": "aicd_functions", **claims}))
 
     def runner(self, **claims: Any) -> Persona:
-        return Persona(self.authenticator_dsn, "aicd_runner", token(**{"role": "aicd_runner", **claims}))
+        return Persona(self.api, "aicd_runner", token(**{"role": "aicd_runner", **claims}))
 
     def runner_of(self, run_id: str, /, **claims: Any) -> Persona:
         """A token for exactly this run."""
@@ -76,21 +99,19 @@ class World:
 
     def member(self, user_id: str) -> Persona:
         claims = {"role": "authenticated", "sub": user_id, "exp": int(time.time()) + 600}
-        return Persona(self.authenticator_dsn, "authenticated", claims)
+        return Persona(self.api, "authenticated", claims)
 
     def anonymous(self) -> Persona:
-        return Persona(self.authenticator_dsn, "anon", {"role": "anon"})
+        return Persona(self.api, "anon", {"role": "anon"})
 
     def administration(self) -> Administration:
         return Administration(self.owner_url)
 
     def execute(self, statement: str, *parameters: Any) -> None:
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            connection.execute(statement, parameters)  # type: ignore[arg-type]
+        self.owner.open().execute(statement, parameters)  # type: ignore[arg-type]
 
     def all(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            return connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+        return self.owner.open().execute(statement, parameters).fetchall()  # type: ignore[arg-type]
 
     def one(self, statement: str, *parameters: Any) -> tuple[Any, ...]:
         (row,) = self.all(statement, *parameters)
@@ -101,10 +122,10 @@ class World:
 
     def settle(self, repo: str = "acme/shop", **policy: Any) -> str:
         """A project, its mailbox, and a sender who may target it; the project's id."""
-        with self.administration() as operator:
-            self.projects[repo] = operator.create_project({"repo": repo, "policy": policy})["project_id"]
-            operator.allow_sender(SENDER, repo, {})
-            self.mailbox_id = operator.create_mailbox(MAILBOX)["mailbox_id"]
+        made = self.value("select create_project_v1(%s)", Jsonb({"repo": repo, "policy": policy}))
+        self.execute("select allow_sender_v1(%s, %s, '{}')", SENDER, repo)
+        self.mailbox_id = self.value("select create_mailbox_v1(%s)", MAILBOX)["mailbox_id"]
+        self.projects[repo] = made["project_id"]
         return self.projects[repo]
 
     def mail(self, **changes: Any) -> dict[str, Any]:
