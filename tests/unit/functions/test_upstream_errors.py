@@ -1,0 +1,100 @@
+"""Google's and GitHub's refusals → ours: what heals by waiting, what an operator must do, what never heals."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+import requests
+
+from controlplane.errors import AicdError, NotFound, OutsideError
+from functions._shared.gmail import errors as gmail
+from functions._shared.gmail.transport import RequestsHttp
+from functions._shared.workflows import github
+from functions._shared.workflows.port import WorkflowRefused
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind", "code"),
+    [
+        (404, "notFound", NotFound, "gmail-not-found"),
+        (401, "authError", gmail.MailboxUnusable, "gmail-credentials"),
+        (403, "insufficientPermissions", gmail.MailboxUnusable, "gmail-forbidden"),
+        (403, "", gmail.MailboxUnusable, "gmail-forbidden"),
+        (403, "rateLimitExceeded", OutsideError, "gmail-unavailable"),
+        (403, "userRateLimitExceeded", OutsideError, "gmail-unavailable"),
+        (429, "", OutsideError, "gmail-unavailable"),
+        (500, "backendError", OutsideError, "gmail-unavailable"),
+        (599, "", OutsideError, "gmail-unavailable"),
+        (400, "invalidArgument", gmail.MailRefused, "gmail-refused"),
+        (413, "uploadTooLarge", gmail.MailRefused, "gmail-refused"),
+    ],
+)
+def test_gmails_status_and_reason_decide(status: int, reason: str, kind: type[AicdError], code: str) -> None:
+    error = gmail.translate_status(status, reason, {"retry-after": "9"})
+    assert type(error) is kind
+    assert error.code == code
+    if code == "gmail-unavailable":
+        assert isinstance(error, OutsideError)
+        assert error.retry_after_seconds == 9
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "pause"),
+    [
+        (404, {}, WorkflowRefused, None),
+        (422, {}, WorkflowRefused, None),
+        (401, {}, OutsideError, None),
+        (403, {"Retry-After": "60"}, OutsideError, 60),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, OutsideError, 1),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"}, OutsideError, 3_600),
+        (403, {"X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "99999999999"}, OutsideError, None),
+        (429, {}, OutsideError, None),
+        (502, {}, OutsideError, None),
+    ],
+)
+def test_githubs_status_and_headers_decide(
+    status: int, headers: dict[str, str], kind: type[AicdError], pause: float | None
+) -> None:
+    error = github.translate_status(status, headers, "o/r: workflow aicd.yml")
+    assert type(error) is kind
+    assert error.fix
+    if isinstance(error, OutsideError):
+        assert error.retry_after_seconds == pause
+
+
+def test_repository_name_from_outside_cannot_change_the_address() -> None:
+    from pydantic import SecretStr
+
+    from functions._shared.settings import GitHubSettings
+
+    client = github.GitHubWorkflows(GitHubSettings("http://127.0.0.1:9", SecretStr("x")))
+    for repo in ("../../user", "o/r/../../x", "o/r?x=1", "o", "", "o/r#", "o/ r"):
+        with pytest.raises(WorkflowRefused):
+            client.start_run(repo, "aicd.yml", "main", {})
+
+
+def test_request_whose_connection_breaks_before_the_answer_is_sent_once() -> None:
+    """httplib2 would send it again, and a mail would go out twice."""
+    seen: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                seen.append(connection.recv(65_536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        http = RequestsHttp(requests.Session())
+        with pytest.raises(requests.RequestException):
+            http.request(f"http://127.0.0.1:{listener.getsockname()[1]}/send", "POST", body=b"a mail")
+        http.close()
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+    assert len([request for request in seen if request]) == 1
