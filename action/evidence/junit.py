@@ -25,6 +25,8 @@ _CHILDREN: dict[str, Outcome] = {
     "rerunError": "error",
 }
 _FLAKY = ("flakyFailure", "flakyError")
+# What else stands inside a case and says nothing of its end.
+_HARMLESS = frozenset(("system-out", "system-err", "properties", "property", "stackTrace", "output", *_FLAKY))
 _WORSE: dict[Outcome, int] = {"passed": 0, "xfailed": 1, "skipped": 1, "failed": 2, "error": 3}
 # Words of `status` and `result` attributes that say a case did not pass; all others leave it to the children.
 _STATUS: dict[str, Outcome] = {
@@ -54,6 +56,7 @@ class JunitReader:
         self._cases: list[TestCase] = []
         self._suites: list[Suite] = []
         self._flaky = 0
+        self._stranger = ""
         self._tool = ""
         self._case: dict[str, str] | None = None
         self._outcome: Outcome = "passed"
@@ -68,7 +71,9 @@ class JunitReader:
             return self._start_child(name, attributes)
         elif name in ROOTS:
             self._start_suite(name, attributes)
-        elif name in _FLAKY and self._case is not None:
+        elif self._case is not None and name not in _HARMLESS:
+            self._stranger = self._stranger or name
+        elif name in _FLAKY:
             self._flaky += 1
         elif name == "property" and attributes.get("name") == E2E_PROPERTY and attributes.get("value") == "e2e":
             self._tool = "e2e"
@@ -106,6 +111,13 @@ class JunitReader:
 
     def _end_suite(self) -> None:
         suite = self._suites.pop()
+        if self._stranger and suite.ends_otherwise():
+            # One unknown element alone is a dialect. With a header that knows of more failures or skips than the cases
+            # do, it is the very element that told of them, spelt in a way we do not know.
+            raise UnreadableReport(
+                f"a test case holds an unknown element `{one_line(self._stranger, 60)}`, and the header of suite "
+                f'"{suite.name}" speaks of failed or skipped tests that the cases do not show'
+            )
         self._problems.extend(suite.mismatches())
         if self._suites:
             self._suites[-1].absorb(suite)

@@ -63,11 +63,24 @@ class Suite:
         if tests is not None and not self._fits(tests):
             yield f"{where} says tests={tests}, there are {self._all.tests} cases"
         failing = self._declared_failing()
-        if failing is not None and failing not in (self.own.failing, self._all.failing):
+        if failing is not None and not self._fits_failing(failing):
             yield f"{where} says failures and errors={failing}, the cases say {self._all.failing}"
         skipped = self.declared.get("skipped")
-        if skipped is not None and skipped not in (self.own.skipped, self._all.skipped):
+        if skipped is not None and not self._fits_skipped(skipped):
             yield f"{where} says skipped={skipped}, the cases say {self._all.skipped}"
+
+    def ends_otherwise(self) -> bool:
+        """Whether the header knows of other failures or skips than the cases do."""
+        failing, skipped = self._declared_failing(), self.declared.get("skipped")
+        return (failing is not None and not self._fits_failing(failing)) or (
+            skipped is not None and not self._fits_skipped(skipped)
+        )
+
+    def _fits_failing(self, failing: int) -> bool:
+        return failing in (self.own.failing, self._all.failing)
+
+    def _fits_skipped(self, skipped: int) -> bool:
+        return skipped in (self.own.skipped, self._all.skipped)
 
     @property
     def _all(self) -> Count:
@@ -83,10 +96,7 @@ class Suite:
         return any(tests in (count.tests, count.tests - count.skipped) for count in counts)
 
     def _declared_failing(self) -> int | None:
-        figures = [self.declared.get(key) for key in ("failures", "errors")]
-        known = [figure for figure in figures if figure is not None]
-        return (
-            sum(known)
-            if known and len(known) == len([k for k in ("failures", "errors") if k in self.declared])
-            else None
-        )
+        """The sum of failures and errors, which some writers mix up; None where one of them is no count."""
+        written = [self.declared[key] for key in ("failures", "errors") if key in self.declared]
+        known = [figure for figure in written if figure is not None]
+        return sum(known) if known and len(known) == len(written) else None

@@ -1,4 +1,4 @@
-"""ruff: `check` as JSON, in full and concise text, and `format --check`."""
+"""ruff: `check` as JSON, in full, concise and grouped text, and `format --check`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _SUM = re.compile(r"^Found (\d+) errors?\.$", re.MULTILINE)
 _SUM_AFTER_FIX = re.compile(r"^Found \d+ errors? \(\d+ fixed, (\d+) remaining\)\.$", re.MULTILINE)
 _FULL = re.compile(r"^ *--> \S.*:\d+:\d+$", re.MULTILINE)
 _CONCISE = re.compile(r"^\S.*?:\d+:\d+: (?:[A-Z]+\d+|[a-z-]+:?) .*$", re.MULTILINE)
+_GROUPED = re.compile(r"^ +\d+:\d+ +[A-Z]+\d+ .*$", re.MULTILINE)
 _NOTHING_CHECKED = "No Python files found"
 _FORMAT_SUM = re.compile(r"^(\d+) files? would be reformatted", re.MULTILINE)
 _FORMAT_CLEAN = re.compile(r"^\d+ files? already formatted$", re.MULTILINE)
-_FORMAT_FINDING = re.compile(r"^Would reformat: .+$", re.MULTILINE)
+_FORMAT_FINDING = re.compile(r"^(?:Would reformat|unformatted): .+$", re.MULTILINE)
 
 
 def is_ruff_json(document: Any) -> bool:
@@ -53,13 +54,14 @@ def read_empty_list(document: Any, path: str, allowance: Allowance) -> EvidenceF
 
 
 def is_ruff_text(text: str) -> bool:
-    return any(pattern.search(text) for pattern in (_CLEAN, _SUM, _SUM_AFTER_FIX, _FULL))
+    summed = any(pattern.search(text) for pattern in (_CLEAN, _SUM, _SUM_AFTER_FIX))
+    return summed or (bool(_FULL.search(text)) and not is_ruff_format(text))
 
 
 def read_ruff_text(text: str, path: str, allowance: Allowance) -> EvidenceFile:  # noqa: ARG001 - the table's shape
     if _NOTHING_CHECKED in text:
         raise UnreadableReport("ruff found no Python file, so nothing was checked")
-    found = [line.strip() for line in _FULL.findall(text)] or _CONCISE.findall(text)
+    found = [line.strip() for line in _FULL.findall(text)] or _CONCISE.findall(text) or _GROUPED.findall(text)
     stated = 0 if _CLEAN.search(text) else stated_in(_SUM, text)
     if stated is None:
         stated = stated_in(_SUM_AFTER_FIX, text)

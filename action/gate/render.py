@@ -35,7 +35,7 @@ def escape_markdown(text: str, length: int = _CELL_LENGTH) -> str:
     if len(clean) > length:
         clean = clean[: length - 1] + "…"
     clean = clean.replace("&", "&amp;").replace("<", "&lt;")
-    return _LINKED.sub(lambda found: found.group(0) + _ZERO_WIDTH, _MARKDOWN.sub(r"\\\1", clean))
+    return _MARKDOWN.sub(r"\\\1", _LINKED.sub(lambda found: found.group(0) + _ZERO_WIDTH, clean))
 
 
 def _lines(verdict: Verdict) -> Iterator[str]:
