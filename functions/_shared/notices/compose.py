@@ -16,6 +16,23 @@ from functions._shared.notices.notice import Notice
 if TYPE_CHECKING:
     import jinja2
 
+# The Definition of Done's keys as a person says them; a key that is not here is shown as it is.
+CRITERIA = {
+    "unit_pass": "Unit tests pass",
+    "e2e_pass": "End-to-end tests pass",
+    "coverage_min": "Line coverage",
+    "diff_coverage_min": "Line coverage of the change",
+    "lint_pass": "Linter finds nothing",
+    "type_check": "Type checker finds nothing",
+    "lighthouse_min": "Lighthouse performance",
+    "security_max": "Worst security finding",
+    "tests_min": "Number of passing tests",
+    "skipped_max": "Number of skipped tests",
+    "duration_max_seconds": "Seconds of testing",
+    "acceptance_traced": "Every acceptance line proven by a test",
+    "integrity": "No test or check was weakened",
+    "mutation_min": "Share of mutants caught",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -51,7 +68,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"money": _money, "duration": _duration, "bytesize": _bytesize, "status_word": _status_word}
+    environment.filters |= {
+        "money": _money,
+        "duration": _duration,
+        "bytesize": _bytesize,
+        "status_word": _status_word,
+        "criterion": _criterion,
+    }
     return environment
 
 
@@ -71,6 +94,10 @@ def _bytesize(size: int | None) -> str:
     if size is None:
         return ""
     return f"{size} B" if size < 1_000 else f"{size / 1_000:.0f} kB" if size < 1_000_000 else f"{size / 1e6:.1f} MB"
+
+
+def _criterion(name: str) -> str:
+    return CRITERIA.get(name, name)
 
 
 def _status_word(status: str) -> str:

@@ -13,7 +13,8 @@ from controlplane.noun import Noun
 Template = Literal["spec_received", "spec_invalid", "report"]
 
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\ud800-\udfff]")
+# Control characters, lone surrogates, and what turns the direction of writing: a line must read as it is stored.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ProblemLine(Noun):
@@ -50,6 +51,8 @@ class RunFacts(Noun):
     run_id: str = ""
     result: str = ""
     reason: str = ""
+    iterations: int | None = None
+    isolation: tuple[str, ...] = ()
     criteria: tuple[CriterionLine, ...] = ()
     pull_request_url: str = ""
     ci_url: str = ""
@@ -119,7 +122,9 @@ def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
     return RunFacts(
         run_id=text(run.get("id") or run.get("run_id"), 64),
         result=text(run.get("result"), 20),
-        reason=text(_mapping(summary.get("error")).get("message") or summary.get("reason"), 2_000),
+        reason=text(_why_unjudged(summary), 2_000),
+        iterations=_whole(summary.get("iterations")),
+        isolation=tuple(text(line, 300) for line in _texts(summary.get("isolation"))),
         criteria=tuple(_criterion(item) for item in _items(_mapping(summary.get("verdict")).get("criteria"))),
         pull_request_url=_link(
             summary.get("pull_request_url") or pull_request.get("url") or run.get("pull_request_url")
@@ -131,6 +136,12 @@ def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
         duration_seconds=_number(summary.get("duration_seconds")),
         artifacts=tuple(_artifact(item) for item in _items(description.get("artifacts")) if item.get("storage_path")),
     )
+
+
+def _why_unjudged(summary: Mapping[str, Any]) -> str:
+    """What the database (abandon_run_v1) or the runner wrote about a run that ended early."""
+    error, failure = _mapping(summary.get("error")), _mapping(summary.get("failure"))
+    return str(error.get("message") or " ".join(str(failure[key]) for key in ("message", "fix") if failure.get(key)))
 
 
 def _problem(item: Mapping[str, Any]) -> ProblemLine:
@@ -160,6 +171,10 @@ def _artifact(item: Mapping[str, Any]) -> ArtifactLine:
 
 def _items(value: Any, most: int = 50) -> Iterable[Mapping[str, Any]]:
     return [item for item in value[:most] if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def _texts(value: Any, most: int = 10) -> list[str]:
+    return [item for item in value[:most] if isinstance(item, str)] if isinstance(value, list | tuple) else []
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

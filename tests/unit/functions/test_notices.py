@@ -40,6 +40,8 @@ def description(**over: Any) -> dict[str, Any]:
             "summary_json": {
                 "cost_usd": 0.5,
                 "duration_seconds": 75,
+                "iterations": 2,
+                "isolation": ["The tests ran as the runner's own user."],
                 "verdict": {
                     "criteria": [
                         {"id": "unit_pass", "required": True, "actual": True, "status": "passed", "reason": "all pass"},
@@ -143,6 +145,7 @@ def test_report_has_the_verdict_the_reasons_the_links_the_cost_and_the_time(kind
     facts = notice()
     text = body(compose_mail(facts, sign_links(facts, Signer()), DOMAIN), kind)  # type: ignore[arg-type]
     for wanted in (
+        "Unit tests pass", "ran as the runner",
         "unit_pass", "coverage_min", "too low", "e2e_pass", "no report", "2 of 3 criteria", "not measured", "0.8",
         "0.5", "https://github.example/o/r/pull/1", "report.html", "summary.json", "1 min 15 s", "US$ 0.50",
         "0123456789ab", "aicd/12/S1", "o/r",
