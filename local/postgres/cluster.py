@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from local.postgres.account import Account
 from local.postgres.binaries import RunnableBinaries
 from local.postgres.errors import PostgresError
+from local.postgres.lock import is_unlocked
 from local.postgres.private_area import ensure_owned_directory, open_private_area
 
 # The superuser that Supabase keeps for itself; migrations never run as it.
@@ -50,12 +51,14 @@ class Cluster(BaseModel):
         return self.data_dir / "postgres.log"
 
 
-def prepare_cluster(data_dir: Path, binaries: RunnableBinaries, account: Account) -> Cluster:
+def prepare_cluster(
+    data_dir: Path, binaries: RunnableBinaries, account: Account, *, is_ephemeral: bool = False
+) -> Cluster:
     """The cluster of `data_dir`, made by initdb when there is none yet. The caller holds the directory's lock.
 
     Raises PostgresError when the cluster was made by another major version, or initdb fails.
     """
-    directory = _place_cluster(data_dir, account)
+    directory = _place_cluster(data_dir, account, is_ephemeral=is_ephemeral)
     credentials_path = data_dir / "credentials.json"
     if (directory / "PG_VERSION").exists() and credentials_path.exists():
         _refuse_other_major(directory, binaries)
@@ -76,38 +79,52 @@ def remove_cluster(cluster: Cluster) -> None:
         (cluster.data_dir / name).unlink(missing_ok=True)
 
 
-def _place_cluster(data_dir: Path, account: Account) -> Path:
+def _place_cluster(data_dir: Path, account: Account, *, is_ephemeral: bool) -> Path:
     """`data_dir/cluster`, or a directory in the private area that `data_dir/cluster.json` points to."""
-    pointer = data_dir / "cluster.json"
     if account.can_enter(data_dir):
         return data_dir / "cluster"
     clusters = ensure_owned_directory(open_private_area() / "clusters", 0o711)
     _sweep_abandoned(clusters)
-    if pointer.exists():
-        home = clusters / str(json.loads(pointer.read_bytes())["id"])
-        if home.is_dir():
-            return home / "cluster"
-    home = Path(tempfile.mkdtemp(dir=clusters))
-    home.chmod(0o711)
-    _write_private(home / "used-by.json", json.dumps({"data_dir": str(data_dir.resolve())}))
-    _write_private(pointer, json.dumps({"id": home.name}))
+    home = _find_home(clusters, data_dir) or _make_home(clusters)
+    record = {"data_dir": str(data_dir.resolve()), "is_ephemeral": is_ephemeral}
+    _write_private(home / "used-by.json", json.dumps(record))
+    _write_private(data_dir / "cluster.json", json.dumps({"id": home.name}))
     return home / "cluster"
 
 
+def _find_home(clusters: Path, data_dir: Path) -> Path | None:
+    pointer = data_dir / "cluster.json"
+    if not pointer.exists():
+        return None
+    home = clusters / Path(str(json.loads(pointer.read_bytes())["id"])).name
+    return home if home.is_dir() else None
+
+
+def _make_home(clusters: Path) -> Path:
+    home = Path(tempfile.mkdtemp(dir=clusters))
+    home.chmod(0o711)
+    return home
+
+
 def _sweep_abandoned(clusters: Path) -> None:
-    """Remove clusters whose data directory is gone or points elsewhere by now, as after `rm -r` of a clone."""
+    """Remove the clusters that nobody will come back to."""
     for home in clusters.iterdir():
-        record = home / "used-by.json"
-        try:
-            pointer = Path(json.loads(record.read_bytes())["data_dir"]) / "cluster.json"
-            in_use = json.loads(pointer.read_bytes())["id"] == home.name
-        except FileNotFoundError:
-            # Either the data directory is gone, or somebody is making this home right now.
-            in_use = _is_young(home)
-        except (OSError, ValueError, KeyError):
-            in_use = False
-        if not in_use:
+        if not _is_wanted(home):
             shutil.rmtree(home, ignore_errors=True)
+
+
+def _is_wanted(home: Path) -> bool:
+    """Not when its data directory is gone (a clone was removed) or its ephemeral user was killed before tidying up."""
+    try:
+        record = json.loads((home / "used-by.json").read_bytes())
+        data_dir = Path(record["data_dir"])
+        points_here = json.loads((data_dir / "cluster.json").read_bytes())["id"] == home.name
+        return points_here and not (record["is_ephemeral"] and is_unlocked(data_dir))
+    except FileNotFoundError:
+        # Gone, or being made by somebody right now.
+        return _is_young(home)
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _is_young(directory: Path) -> bool:

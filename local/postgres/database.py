@@ -109,7 +109,7 @@ def start_database(data_dir: Path, *, ephemeral: bool, pg_bin: Path | None = Non
     try:
         account = choose_account()
         binaries = make_runnable(find_binaries(pg_bin), account)
-        cluster = prepare_cluster(data_dir, binaries, account)
+        cluster = prepare_cluster(data_dir, binaries, account, is_ephemeral=ephemeral)
         server = PostgresServer(
             binaries=binaries,
             cluster=cluster,

@@ -45,3 +45,12 @@ class DirectoryLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def is_unlocked(directory: Path) -> bool:
+    """Whether nobody holds the directory's lock at this moment."""
+    try:
+        DirectoryLock(directory).acquire().release()
+    except DataDirectoryBusyError:
+        return False
+    return True
