@@ -82,7 +82,7 @@ def follow(
                     shown.add(event.id)
                     on_event(event)
             if seen and seen.is_settled():
-                return Journey(seen, gather_replies(identity, handed["thread_id"], replies_folder))
+                return Journey(seen, gather_replies(identity, seen.notices, replies_folder))
             time.sleep(POLL_SECONDS)
     raise OutsideError(
         f"Nothing final became of the mail within {timeout_seconds:.0f} s.",
@@ -90,15 +90,16 @@ def follow(
     )
 
 
-def gather_replies(identity: StackIdentity, thread_id: str, folder: Path) -> list[Path]:
-    """Save each answer in the mail's thread as a file, in the order they were sent."""
+def gather_replies(identity: StackIdentity, notices: tuple[str, ...], folder: Path) -> list[Path]:
+    """Save each answer to the mail as a file, in the order they were sent. Ours name their notice in a header."""
     base = f"{identity.url('google')}/_double/sent"
     sent = httpx.get(base, timeout=DELIVERY_SECONDS).raise_for_status().json()
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number, mail in enumerate(mail for mail in sent if mail["thread_id"] == thread_id):
-        raw = httpx.get(f"{base}/{mail['id']}.eml", timeout=DELIVERY_SECONDS).raise_for_status().content
-        path = folder / f"{number + 1}-{mail['id']}.eml"
-        path.write_bytes(raw)
-        paths.append(path)
+    paths: list[Path] = []
+    for mail in sent:
+        named = {header["value"].strip() for header in mail["headers"] if header["name"].lower() == "x-aicd-notice"}
+        if named & set(notices):
+            raw = httpx.get(f"{base}/{mail['id']}.eml", timeout=DELIVERY_SECONDS).raise_for_status().content
+            paths.append(folder / f"{len(paths) + 1}-{mail['id']}.eml")
+            paths[-1].write_bytes(raw)
     return paths

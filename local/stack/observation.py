@@ -47,13 +47,17 @@ class SeenEvent(Noun):
 
 
 class Observation(Noun):
-    """`first_seen` is False where the mail repeats one that was accepted before; `specs` are then that one's."""
+    """`first_seen` is False where the mail repeats one that was accepted before; `specs` are then that one's.
+
+    `notices` are the ids of the answers that were called for, sent or not.
+    """
 
     state: MessageState
     reason: str
     specs: tuple[SeenSpec, ...] = ()
     events: tuple[SeenEvent, ...] = ()
     pending: int = 0
+    notices: tuple[str, ...] = ()
     first_seen: bool = True
 
     def is_settled(self) -> bool:

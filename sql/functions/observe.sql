@@ -18,6 +18,15 @@ language sql stable set search_path = '' as $$
     from public.specs where specs.id = p_spec_id
 $$;
 
+-- The outbox rows that a mail, or the specifications it brought, called for.
+create function private.work_for_mail(p_message_ids uuid[], p_spec_ids uuid[]) returns setof public.outbox
+language sql stable set search_path = '' as $$
+    select * from public.outbox
+    where payload ->> 'message_id' = any(p_message_ids::text[])
+        or payload ->> 'spec_id' = any(p_spec_ids::text[])
+        or payload ->> 'run_id' in (select id::text from public.runs where spec_id = any(p_spec_ids))
+$$;
+
 create function public.observe_mail_v1(p_gmail_id text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -45,10 +54,9 @@ begin
         'events', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'phase', phase, 'message', message)
                 order by created_at, id), '[]')
             from public.status_events where spec_id = any(spec_ids)),
-        'pending', (select count(*) from public.outbox
-            where state = 'PENDING' and (payload ->> 'message_id' in (mail.id::text, claiming::text)
-                or payload ->> 'spec_id' = any(spec_ids::text[])
-                or payload ->> 'run_id' in (select id::text from public.runs where spec_id = any(spec_ids)))));
+        'pending', (select count(*) from private.work_for_mail(array[mail.id, claiming], spec_ids) where state = 'PENDING'),
+        'notices', (select coalesce(jsonb_agg(id order by created_at, id), '[]')
+            from private.work_for_mail(array[mail.id, claiming], spec_ids) where kind = 'notify'));
 end
 $$;
 revoke all on function public.observe_mail_v1(text) from public, anon, authenticated, service_role;

@@ -14,6 +14,8 @@ from functions._shared.mail.loops import find_loop
 from functions._shared.mail.parts import read_parts
 from functions._shared.mail.words import clean_line, decode_words
 
+# The domain of Message-IDs that we made for mails without one; no reply may refer to them.
+MADE_ID_DOMAIN = "no-message-id.invalid"
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
 _MOST_REFERENCES = 50
 _SUBJECT_LENGTH = 300
@@ -73,7 +75,7 @@ def _message_id(headers: Headers, raw: bytes) -> tuple[str, tuple[str, ...]]:
     if own:
         return own[0], ()
     digest = hashlib.sha256(raw).hexdigest()
-    return f"<{digest}@no-message-id.invalid>", ("The mail has no Message-ID; one was made from its content.",)
+    return f"<{digest}@{MADE_ID_DOMAIN}>", ("The mail has no Message-ID; one was made from its content.",)
 
 
 def _ids(headers: Headers, name: str) -> list[str]:

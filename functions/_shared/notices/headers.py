@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from email.message import EmailMessage
 
+from functions._shared.mail.read import MADE_ID_DOMAIN
 from functions._shared.notices.notice import Notice
 
 MOST_SUBJECT_CHARACTERS = 200
@@ -23,13 +24,24 @@ def set_headers(mail: EmailMessage, notice: Notice, domain: str) -> None:
     mail["To"] = notice.recipient
     mail["Subject"] = reply_subject(notice.subject)
     mail["Message-ID"] = f"<{notice.outbox_id}@{domain}>"
-    answered = _MESSAGE_ID.findall(notice.rfc_message_id)[:1]
+    answered = answered_id(notice)
     if answered:
-        mail["In-Reply-To"] = answered[0]
-        mail["References"] = " ".join(thread_of(notice.references, answered[0]))
+        mail["In-Reply-To"] = answered
+        mail["References"] = " ".join(thread_of(notice.references, answered))
     mail["Auto-Submitted"] = "auto-replied"
     mail["X-Auto-Response-Suppress"] = "All"
     mail["X-Aicd-Notice"] = notice.outbox_id
+
+
+def answered_id(notice: Notice) -> str:
+    """The Message-ID that the requester's mail really had; empty where it had none, or none that a header can hold."""
+    found = _MESSAGE_ID.findall(notice.rfc_message_id)[:1]
+    return found[0] if found and not found[0].endswith(f"@{MADE_ID_DOMAIN}>") else ""
+
+
+def may_join_thread(notice: Notice) -> bool:
+    """Gmail takes a reply into a thread only with matching References and Subject (Gmail API, Message.threadId)."""
+    return bool(notice.thread_id and notice.subject.strip() and answered_id(notice))
 
 
 def reply_subject(subject: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from controlplane.errors import NotFound
 from functions._shared.gmail.port import Mailbox
 from functions._shared.notices.compose import compose_mail
+from functions._shared.notices.headers import may_join_thread
 from functions._shared.notices.links import sign_links
 from functions._shared.notices.notice import Notice, read_notice
 from functions._shared.outbox.drain import Work
@@ -51,7 +52,7 @@ def send_notice(row: Row, store: NotifyStore, sending: Sending) -> dict[str, Any
 
 
 def _send(gmail: Mailbox, mail: bytes, notice: Notice) -> str:
-    if not notice.thread_id:
+    if not may_join_thread(notice):
         return gmail.send(mail, None)
     try:
         return gmail.send(mail, notice.thread_id)
