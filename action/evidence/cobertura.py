@@ -19,9 +19,9 @@ from controlplane.evidence import EvidenceFile, Kind
 _RATE_TOLERANCE = 0.0011
 
 
-def is_cobertura(root: str, attributes: dict[str, str]) -> bool:
-    """Clover's root is `coverage` too; it carries `clover` or `generated`, and never a rate."""
-    return root == "coverage" and not ("clover" in attributes and "line-rate" not in attributes)
+def is_cobertura(root: str, _attributes: dict[str, str]) -> bool:
+    """Tried after Clover, whose root is `coverage` too."""
+    return root == "coverage"
 
 
 @dataclass

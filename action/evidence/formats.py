@@ -10,19 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from action.evidence import (
+    clover,
     cobertura,
     coveragepy,
     eslint,
     flake8,
+    jacoco,
     junit,
     lcov,
     lighthouse,
     mypy,
+    nunit,
     playwright,
     pylint,
     pyright,
     ruff,
     sarif,
+    trx,
+    xunitnet,
 )
 from action.evidence.limits import Allowance
 from action.evidence.xmlstream import XmlReader
@@ -56,7 +61,12 @@ class TextFormat:
 
 XML_FORMATS: tuple[XmlFormat, ...] = (
     XmlFormat(junit.is_junit, junit.JunitReader),
+    XmlFormat(clover.is_clover, clover.CloverReader),
     XmlFormat(cobertura.is_cobertura, cobertura.CoberturaReader),
+    XmlFormat(jacoco.is_jacoco, jacoco.JacocoReader),
+    XmlFormat(nunit.is_nunit, nunit.read_nunit),
+    XmlFormat(xunitnet.is_xunitnet, xunitnet.read_xunitnet),
+    XmlFormat(trx.is_trx, trx.read_trx),
 )
 
 JSON_FORMATS: tuple[JsonFormat, ...] = (

@@ -11,8 +11,8 @@ ALL_KINDS: tuple[Kind, ...] = ("junit", "coverage", "playwright", "lighthouse", 
 
 # What only one format writes, wherever in the first bytes it stands.
 _MARKS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
-    (re.compile(rb"<testsuites?\b|<testcase\b"), "junit"),
-    (re.compile(rb"<coverage\b|\bline-rate=|^SF:|\nDA:\d"), "coverage"),
+    (re.compile(rb"<testsuites?\b|<testcase\b|<test-(?:run|results|case)\b|<assembl(?:y|ies)\b|<TestRun\b"), "junit"),
+    (re.compile(rb"<coverage\b|<sourcefile\b|\bline-rate=|^SF:|\nDA:\d"), "coverage"),
     (re.compile(rb'"(?:executed_lines|missing_lines|percent_covered)"'), "coverage"),
     (re.compile(rb'"lighthouseVersion"'), "lighthouse"),
     (re.compile(rb'"(?:runs|\$schema)"[^\n]{0,200}sarif|sarif-schema'), "sarif"),

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from controlplane.errors import CallerError
+from controlplane.errors import CallerError, UsageError
 
 _TIMEOUT_SECONDS = 60
 _HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
@@ -33,7 +33,7 @@ def changed_lines(repository: Path, base: str, head: str) -> dict[str, frozenset
 def _merge_base(repository: Path, base: str, head: str) -> str:
     for name in (base, head):
         if name.startswith("-"):
-            raise CallerError(
+            raise UsageError(
                 f"'{name}' is no name of a commit.", fix="Give a branch, a tag or a commit id.", code="bad-ref"
             )
     try:
@@ -47,10 +47,10 @@ def _git(repository: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CallerError(f"git could not be asked about {repository}.", fix="Is git installed?", code="git") from error
+        raise UsageError(f"git could not be asked about {repository}.", fix="Is git installed?", code="git") from error
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise CallerError(
+        raise UsageError(
             f"git refused: {said[0][:300] if said else 'no reason given'}.",
             fix="Check --repo, --base and --head; in CI, fetch the base too (fetch-depth: 0).",
             code="git",
