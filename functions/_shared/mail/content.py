@@ -11,7 +11,7 @@ from controlplane.specfile.detect import detect_format, format_of_name
 from controlplane.specfile.tree import Unreadable
 from functions._shared.mail.archive import unpack
 from functions._shared.mail.letter import Letter, read_letter
-from functions._shared.mail.limits import MAX_SPEC_BYTES, MAX_SPECS, MAX_ZIP_BYTES
+from functions._shared.mail.limits import MAX_ARCHIVES, MAX_SPEC_BYTES, MAX_SPECS, MAX_TOTAL_BYTES, MAX_ZIP_BYTES
 from functions._shared.mail.parts import Part
 
 LETTER_NAME = "mail text"
@@ -40,7 +40,7 @@ def read_content(parts: list[Part]) -> Content:
     attached = _attached([part for part in parts if part not in body], problems)
     specs = _choose(attached, letter)
     if len(specs) > MAX_SPECS:
-        problems.append(f"The mail carries {len(specs)} specifications; only the first {MAX_SPECS} were read.")
+        problems.append(f"The mail carries more than {MAX_SPECS} specifications; the others were not read.")
     return Content(tuple(specs[:MAX_SPECS]), letter.text, tuple(problems))
 
 
@@ -60,7 +60,10 @@ def _choose(attached: list[SpecAttachment], letter: Letter) -> list[SpecAttachme
 
 def _attached(parts: list[Part], problems: list[str]) -> list[SpecAttachment]:
     found: list[SpecAttachment] = []
+    archives = 0
     for part in parts:
+        if len(found) > MAX_SPECS or sum(len(spec.content) for spec in found) > MAX_TOTAL_BYTES:
+            break
         name = part.name or "an attachment"
         if part.content_type.startswith(_NEVER) or part.content_type in _NEVER_TYPES:
             continue
@@ -69,6 +72,10 @@ def _attached(parts: list[Part], problems: list[str]) -> list[SpecAttachment]:
         elif part.content_type == "application/ms-tnef" or name.lower() == "winmail.dat":
             problems.append("The attachments are packed as winmail.dat. Send the mail as plain text or HTML.")
         elif part.content_type in _ZIP_TYPES or name.lower().endswith(".zip"):
+            archives += 1
+            if archives > MAX_ARCHIVES:
+                problems.append(f"The mail carries more than {MAX_ARCHIVES} archives; the others were not opened.")
+                break
             found.extend(_from_archive(part, name, problems))
         elif not part.is_readable:
             problems.append(f"'{name}' is encoded in a way that is no longer read (uuencode).")

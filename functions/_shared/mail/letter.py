@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from controlplane.spec import Format
 from controlplane.specfile.detect import detect_format
@@ -14,15 +16,13 @@ from functions._shared.mail.reply import cut_reply, drop_quoted
 from functions._shared.mail.words import decode_charset, strip_invisible
 
 _FORWARD = re.compile(
-    r"^(?:-{2,}\s*)?(?:Forwarded message|Begin forwarded message:?|Weitergeleitete Nachricht"
-    r"|Anfang der weitergeleiteten Nachricht:?|Message transf[ée]r[ée]|D[ée]but du message r[ée]exp[ée]di[ée]|Mensaje reenviado|Messaggio inoltrato"
-    r"|Doorgestuurd bericht)\s*:?\s*-*\s*$",
+    r"^(?:-{2,}[ \t]*)?(?:Forwarded message|Begin forwarded message|Weitergeleitete Nachricht"
+    r"|Anfang der weitergeleiteten Nachricht|Message transf[ée]r[ée]|D[ée]but du message r[ée]exp[ée]di[ée]"
+    r"|Mensaje reenviado|Messaggio inoltrato|Doorgestuurd bericht)[ \t]*:?[ \t]*-*[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADER_LINE = re.compile(r"\s*\*?[A-Za-zÀ-ÿ-]{1,20}\*?\s?:\*?\s.*")
-_FENCED = re.compile(
-    r"^```[ \t]*(?:yaml|yml|json)[ \t]*\r?\n(.*?)^```[ \t]*\r?$", re.IGNORECASE | re.MULTILINE | re.DOTALL
-)
+_FENCE_OPENS = re.compile(r"```[ \t]*(?:yaml|yml|json)[ \t]*", re.IGNORECASE)
 _SPEC_BEGINS = re.compile(r"^(?:meta[ \t]*:[ \t]*\r?$|---[ \t]*\r?$)", re.IGNORECASE | re.MULTILINE)
 _MOST_BEGINNINGS = 5
 
@@ -62,16 +62,29 @@ def find_specification(text: str) -> tuple[Format, str] | None:
     found = detect_format(text)
     if found != "text":
         return found, text
-    for match in list(_FENCED.finditer(text))[:_MOST_BEGINNINGS]:
-        inner = detect_format(match[1])
+    for block in islice(_fenced_blocks(text), _MOST_BEGINNINGS):
+        inner = detect_format(block)
         if inner in ("yaml", "json"):
-            return inner, match[1]
-    for match in list(_SPEC_BEGINS.finditer(text))[:_MOST_BEGINNINGS]:
+            return inner, block
+    for match in islice(_SPEC_BEGINS.finditer(text), _MOST_BEGINNINGS):
         tail = text[match.start() :]
         inner = detect_format(tail)
         if inner != "text":
             return inner, tail
     return None
+
+
+def _fenced_blocks(text: str) -> Iterator[str]:
+    """What stands between ```yaml and ```; a block that is never closed is none."""
+    block: list[str] | None = None
+    for line in text.split("\n"):
+        if block is None:
+            block = [] if _FENCE_OPENS.fullmatch(line.rstrip()) else None
+        elif line.rstrip() == "```":
+            yield "\n".join(block) + "\n"
+            block = None
+        else:
+            block.append(line)
 
 
 def _split_forwarded(text: str) -> tuple[str, str]:
@@ -83,18 +96,21 @@ def _split_forwarded(text: str) -> tuple[str, str]:
     new = cut_reply(above)
     if above.strip() and len(new.split()) < len(above.split()) and re.search(r"^>|:\s*$", above.rstrip()[-200:], re.M):
         return text, ""
-    lines = text[mark.end() :].split("\n")
-    while lines and (not lines[0].strip() or _HEADER_LINE.fullmatch(lines[0][:500])):
-        blank_after_headers = not lines[0].strip()
-        lines.pop(0)
-        if blank_after_headers and lines and lines[0].strip() and not _HEADER_LINE.fullmatch(lines[0][:500]):
-            break
-        if blank_after_headers and lines and re.match(r"(?:meta|planning)\s*:", lines[0], re.IGNORECASE):
-            break
+    lines = _without_headers(text[mark.end() :].split("\n"))
     quoted = [line for line in lines if line.strip()]
     if quoted and all(line.startswith(">") for line in quoted):
         lines = [re.sub(r"^> ?", "", line) for line in lines]
     return above, cut_reply("\n".join(lines))
+
+
+def _without_headers(lines: list[str]) -> list[str]:
+    """What follows the forwarded mail's From, Date, Subject and To: the text after the first blank line below them."""
+    at = 0
+    while at < len(lines) and not lines[at].strip():
+        at += 1
+    while at < len(lines) and _HEADER_LINE.fullmatch(lines[at][:500]) and not _SPEC_BEGINS.match(lines[at]):
+        at += 1
+    return lines[at:]
 
 
 def _texts(parts: list[Part], content_type: str, problems: list[str]) -> str:
@@ -124,18 +140,15 @@ def _html(parts: list[Part], problems: list[str]) -> str:
 
 def _unflowed(text: str, *, delete_space: bool) -> str:
     """Paragraphs joined and stuffed spaces removed (RFC 3676 §4.2 to §4.4)."""
-    lines: list[str] = []
-    open_paragraph = False
+    paragraphs: list[list[str]] = []
+    is_open = False
     for raw in text.split("\n"):
         line = raw.rstrip("\r")
-        quote = len(line) - len(line.lstrip(">"))
-        if not quote and line.startswith(" "):
+        is_quoted = line.startswith(">")
+        if line.startswith(" "):
             line = line[1:]
-        if open_paragraph and not quote:
-            lines[-1] += line
-        else:
-            lines.append(line)
-        open_paragraph = not quote and line.endswith(" ") and line != "-- "
-        if open_paragraph and delete_space:
-            lines[-1] = lines[-1][:-1]
-    return "\n".join(lines)
+        if not (is_open and not is_quoted):
+            paragraphs.append([])
+        is_open = not is_quoted and line.endswith(" ") and line != "-- "
+        paragraphs[-1].append(line[:-1] if is_open and delete_space else line)
+    return "\n".join("".join(paragraph) for paragraph in paragraphs)

@@ -7,7 +7,6 @@ RFC 2046 §5.1. The standard library's parser needs ten times a mail's size and 
 from __future__ import annotations
 
 import binascii
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,9 @@ from functions._shared.mail.headers import Headers, TooLarge, split_headers
 from functions._shared.mail.limits import MAX_DEPTH, MAX_PARTS
 from functions._shared.mail.words import clean_line, decode_words, parameter, parameters
 
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_MOST_LOOKALIKES = 1000  # nested parts have borders that begin alike, but not thousands of them
 _UUENCODED = frozenset({"x-uuencode", "uuencode", "uue", "x-uue"})
 
 
@@ -126,6 +128,7 @@ def _between(raw: bytes, boundary: str, start: int, end: int) -> Iterator[tuple[
     except UnicodeEncodeError:
         return
     opened: int | None = None
+    lookalikes = 0
     at = start if raw.startswith(mark, start) else _next_line(raw, mark, start, end)
     while at != -1:
         line_end = raw.find(b"\n", at, end)
@@ -137,6 +140,10 @@ def _between(raw: bytes, boundary: str, start: int, end: int) -> Iterator[tuple[
             opened = min(line_end + 1, end)
             if rest == b"--":
                 return
+        else:
+            lookalikes += 1
+            if lookalikes > _MOST_LOOKALIKES:
+                raise TooLarge("The mail holds too many lines that look like the border between two parts.")
         at = _next_line(raw, mark, line_end - 1 if line_end else line_end, end)
     if opened is not None:
         yield opened, end
@@ -154,5 +161,5 @@ def _before_line_break(raw: bytes, at: int) -> int:
 
 def _from_base64(data: bytes) -> bytes:
     """Lenient, as mail needs it: foreign characters are skipped and missing padding is added."""
-    clean = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
+    clean = data.translate(None, _NOT_BASE64)
     return binascii.a2b_base64(clean[: len(clean) - (len(clean) % 4 == 1)] + b"=" * (-len(clean) % 4))

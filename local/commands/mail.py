@@ -1,0 +1,83 @@
+"""`aicd mail check FILE.eml`: authentication and loop rules as the front door applies them, without its allow-list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from controlplane.message import Message
+from functions._shared.mail import read_message
+from functions._shared.mail.limits import MAX_MAIL_BYTES
+from local.commands.output import print_json
+from local.commands.spec import read_bounded
+
+app = typer.Typer(help="Check a mail as the front door would.", no_args_is_help=True)
+
+# Why a mail is refused, in words.
+_SENTENCES = {
+    "ok": "the sender is proven",
+    "no-authentication-results": "the trusted server left no Authentication-Results",
+    "no-dmarc": "the trusted server says nothing about DMARC",
+    "dmarc-fail": "DMARC did not pass",
+    "not-aligned": "DMARC passed for another domain than the one in From",
+    "malformed-authentication-results": "the Authentication-Results header cannot be understood",
+    "no-from": "there is no From header",
+    "several-from": "there is more than one sender",
+    "malformed-from": "the From header does not hold exactly one plain address",
+    "misleading-display-name": "the sender's name shows another address than his own",
+    "malformed-headers": "the headers can be read in more than one way",
+    "auto-reply": "a machine answered",
+    "bounce": "it is a delivery report",
+    "mailing-list": "it came over a mailing list",
+    "own-mail": "we wrote it ourselves",
+    "unreadable": "it cannot be read",
+    "too-large": "it is too large",
+}
+
+
+@app.command()
+def check(
+    file: Path = typer.Argument(help="The mail as received, with the receiving server's headers (RFC 5322)."),
+    trusted_authserv_id: str = typer.Option("mx.google.com", help="Whose Authentication-Results are believed."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+) -> int:
+    """Say who proved to have sent a mail and what it carries. Exit code 0: accepted, 1: refused, 2: no such file."""
+    message = read_message(read_bounded(file, MAX_MAIL_BYTES), trusted_authserv_id=trusted_authserv_id)
+    if as_json:
+        print_json(mail_as_json(message))
+    else:
+        _print_lines(message)
+    return 0 if message.accepted else 1
+
+
+@app.callback()
+def _several_commands() -> None:
+    """Check a mail as the front door would."""
+
+
+def mail_as_json(message: Message) -> dict[str, Any]:
+    """The contract's shape (design: the command)."""
+    return {
+        "sender": message.sender,
+        "accepted": message.accepted,
+        "reason": message.reason,
+        "thread": message.thread,
+        "specs": [{"name": spec.name, "format": spec.format} for spec in message.specs],
+        "body_text": message.body_text,
+        "problems": list(message.problems),
+    }
+
+
+def _print_lines(message: Message) -> None:
+    verdict = "accepted" if message.accepted else "refused"
+    print(f"{verdict}: {_SENTENCES.get(message.reason, message.reason)} ({message.reason})")
+    print(f"sender:  {message.sender or '(none)'}{'' if message.accepted else '  (claimed, not proven)'}")
+    print(f"thread:  {message.thread or '(none)'}")
+    for spec in message.specs:
+        print(f"spec:    {spec.name} ({spec.format})")
+    for problem in message.problems:
+        print(f"problem: {problem}")
+    for note in message.notes:
+        print(f"note:    {note}")
