@@ -79,7 +79,9 @@ def start_gateway(database: Database, directory: Path) -> Stack:
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with start_database(tmp_path_factory.mktemp("database"), ephemeral=True) as database:
+    # With PG_BIN set, the whole folder runs on another version.
+    pg_bin = Path(os.environ["PG_BIN"]) if os.environ.get("PG_BIN") else None
+    with http, start_database(tmp_path_factory.mktemp("database"), ephemeral=True, pg_bin=pg_bin) as database:
         bootstrap(database, None)
         with psycopg.connect(database.owner_url) as connection:
             connection.execute(SCHEMA.read_text())
