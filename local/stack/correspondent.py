@@ -20,7 +20,8 @@ RUNNER_TOKEN_SECONDS = 30 * 24 * 3600
 def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool) -> dict[str, Path]:
     """Allow (or, as a stranger, disallow) the claimed sender; → the bare repository of each repository named."""
     message = read_message(raw)
-    named = sorted({check.spec.repo for item in message.specs if (check := check_spec(item.content, item.name)).spec})
+    checks = [check_spec(item.content, item.name) for item in message.specs]
+    named = sorted({check.spec.repo for check in checks if check.spec and check.spec.repo})  # a letter names none
     for repo in named:
         prepare_project(identity, repo)
     with Administration(identity.db_url) as operator:
