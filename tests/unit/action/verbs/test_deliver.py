@@ -27,8 +27,17 @@ planning:
 """
 FILES = """
 files:
-  - {path: calc/sub.py, content: "def sub(a, b):\\n    return a - b\\n"}
-  - {path: tests/test_sub.py, content: "from calc.sub import sub\\n\\n\\ndef test_us1_1_sub():\\n    assert sub(2, 1) == 1\\n"}
+  - path: calc/sub.py
+    content: |
+      def sub(a, b):
+          return a - b
+  - path: tests/test_sub.py
+    content: |
+      from calc.sub import sub
+
+
+      def test_us1_1_sub():
+          assert sub(2, 1) == 1
 """
 
 

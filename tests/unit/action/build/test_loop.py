@@ -1,0 +1,215 @@
+"""The repair loop, with agents and judges of our own making on a real repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from action.build.agents.seam import Attempt, Task
+from action.build.loop import BuildJob, BuildLimits, Judged, build_change
+from action.console import Console
+from action.gitrepo.clone import Wish, fetch_repository
+from action.gitrepo.git import Remote, text
+from action.gitrepo.trailers import Trailers
+from action.gitrepo.workspace import prepare_workspace
+from action.journal import Journal
+from action.run import BuildOutcome, Run
+from action.runfolder import RunFolder
+from action.settings import GitHubContext
+from controlplane.change import Change
+from controlplane.evidence import Evidence, EvidenceFile, TestCase
+from controlplane.plan import AcceptanceLine, Sprint, Story
+from controlplane.spec import Spec
+from controlplane.verdict import Criterion, Verdict
+
+RUN_ID = "3f2b1c4d-0000-4000-8000-000000000001"
+STORY = Story(id="US1", want="subtract", acceptance=(AcceptanceLine(id="US1.1", text="2-1 is 1"),))
+SPRINT = Sprint(label="S1", goals=("Subtract",), stories=(STORY,))
+SPEC = Spec(project="calc", repo="acme/calc", format="yaml", sha256="0" * 64)
+
+
+class Script:
+    """An agent that does one prepared thing per attempt, and keeps what it was told."""
+
+    name = "script"
+    repeats = True
+
+    def __init__(self, *steps: Callable[[Path], None], attempt: Attempt | None = None) -> None:
+        self._steps = steps
+        self._attempt = attempt or Attempt(ending="done", cost_usd=0.5)
+        self.told: list[Task] = []
+
+    def work(self, task: Task) -> Attempt:
+        self.told.append(task)
+        self._steps[min(task.iteration, len(self._steps)) - 1](task.repository)
+        return self._attempt
+
+
+def write(name: str, content: str = "x\n") -> Callable[[Path], None]:
+    def act(root: Path) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+
+    return act
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda root: (root / name).unlink()
+
+
+def nothing(_root: Path) -> None:
+    return
+
+
+def judge_by(*files: str) -> Callable[[Change, int], Judged]:
+    """Met when the change holds all the files."""
+
+    def judge(change: Change, _number: int) -> Judged:
+        there = set(text(change.repository, "ls-tree", "-r", "--name-only", change.head).splitlines())
+        criteria = tuple(
+            Criterion(
+                id=f"has.{name}",
+                required=True,
+                actual=name in there,
+                status="passed" if name in there else "failed",
+                reason=f"The file {name} is missing.",
+                evidence=(f"looked for {name}",),
+            )
+            for name in files
+        )
+        broken = TestCase(node_id="t.py::test_x", outcome="failed", message="assert 1 == 2 # word for word")
+        return Judged(
+            Verdict(criteria=criteria), Evidence(files=(EvidenceFile(path="j", kind="junit", cases=(broken,)),))
+        )
+
+    return judge
+
+
+Loop = Callable[..., tuple[BuildOutcome, Change | None]]
+
+
+@pytest.fixture
+def loop(area: Path, origin: Path) -> Loop:
+    folder = RunFolder(area / "run")
+    folder.prepare()
+    own = Trailers(run=RUN_ID, spec="spec", sprint="S1")
+    point = fetch_repository(Remote(str(origin)), folder.repository, Wish(branch="aicd/x", branch_is_named=False), own)
+    run = Run(
+        run_id=RUN_ID, spec_id="spec", sprint_label="S1", repository="acme/calc", remote_url=str(origin),
+        branch=point.branch, base=point.base, target=point.target, started_at="2026-11-21T00:00:00+00:00",
+    )  # fmt: skip
+    prepare_workspace(folder.repository, area / "workspace", point.base, point.branch)
+
+    def call(
+        agent: Script, judge: Callable[[Change, int], Judged], **limits: Any
+    ) -> tuple[BuildOutcome, Change | None]:
+        chosen = {"iterations": 3, "seconds": 100.0, "changed_lines": 1000, **limits}
+        clock = chosen.pop("clock", None)
+        job = BuildJob(
+            run=run, spec=SPEC, sprint=SPRINT, repository=folder.repository, workspace=area / "workspace",
+            scratch=area / "scratch", logs=area / "logs", limits=BuildLimits(**chosen), agent=agent, judge=judge,
+            journal=Journal(folder, Console(GitHubContext()), RUN_ID, None), **({"clock": clock} if clock else {}),
+        )  # fmt: skip
+        return build_change(job)
+
+    return call
+
+
+def test_first_attempt_that_meets_the_dod_is_the_last(loop: Loop) -> None:
+    outcome, change = loop(Script(write("a")), judge_by("a"))
+    assert (outcome.ended, len(outcome.iterations), outcome.cost_usd) == ("met", 1, 0.5)
+    assert change is not None
+    assert change.files == ("a",)
+
+
+def test_failing_criteria_go_back_word_for_word_with_evidence(loop: Loop) -> None:
+    agent = Script(write("a"), write("b"))
+    outcome, _ = loop(agent, judge_by("a", "b"))
+    assert (outcome.ended, [one.verdict for one in outcome.iterations]) == ("met", ["FAILED", "PASSED"])
+    assert agent.told[0].feedback == ""
+    for words in ("has.b", "The file b is missing.", "looked for b", "t.py::test_x", "assert 1 == 2 # word for word"):
+        assert words in agent.told[1].feedback
+    assert "has.a" not in agent.told[1].feedback
+
+
+def test_task_holds_goals_acceptance_ids_and_dod(loop: Loop) -> None:
+    agent = Script(write("a"))
+    loop(agent, judge_by("a"))
+    for words in ("Subtract", "US1.1: 2-1 is 1", '"unit_pass": true', ".github/"):
+        assert words in agent.told[0].text
+
+
+def test_attempts_end_at_the_limit_and_the_last_is_left_to_the_final_judgement(loop: Loop) -> None:
+    judged: list[int] = []
+
+    def judge(change: Change, number: int) -> Judged:
+        judged.append(number)
+        return judge_by("never")(change, number)
+
+    steps = [write("a"), write("b"), write("c"), write("d")]
+    outcome, change = loop(Script(*steps), judge, iterations=3)
+    assert (outcome.ended, len(outcome.iterations), judged) == ("max-iterations", 3, [1, 2])
+    assert change is not None
+    assert change.files == ("a", "b", "c")
+
+
+def test_same_files_and_same_failures_twice_end_the_loop(loop: Loop) -> None:
+    outcome, _ = loop(Script(write("a"), nothing), judge_by("never"), iterations=9)
+    assert (outcome.ended, len(outcome.iterations)) == ("no-progress", 2)
+
+
+def test_agent_that_changes_nothing_twice_leaves_no_change(loop: Loop) -> None:
+    agent = Script(nothing, attempt=Attempt(ending="failed", reason="The command ended with 7."))
+    outcome, change = loop(agent, judge_by("a"), iterations=9)
+    assert (outcome.ended, change, len(outcome.iterations)) == ("no-change", None, 2)
+    assert "left no change" in agent.told[1].feedback
+    assert "ended with 7" in outcome.reason
+
+
+def test_protected_path_goes_back_to_the_agent_and_leaves_no_trace(loop: Loop) -> None:
+    def both(root: Path) -> None:
+        remove(".github/x.yml")(root)
+        write("a")(root)
+
+    agent = Script(write(".github/x.yml"), both)
+    outcome, change = loop(agent, judge_by("a"))
+    assert ".github/x.yml" in agent.told[1].feedback
+    assert outcome.iterations[0].failing == ("has.a", "protected-path")
+    assert (outcome.ended, outcome.refusals) == ("met", ())
+    assert change is not None
+    assert ".github" not in text(change.repository, "log", "--name-only", "--format=", f"{change.base}..{change.head}")
+
+
+def test_protected_path_that_stays_is_a_refusal_even_when_the_rest_is_met(loop: Loop) -> None:
+    outcome, change = loop(Script(write(".github/x.yml"), write("a")), judge_by("a"), iterations=2)
+    assert [refusal.code for refusal in outcome.refusals] == ["protected-path"]
+    assert outcome.ended != "met"
+    assert change is not None
+
+
+def test_attempt_that_was_stopped_ends_the_loop_with_what_it_left(loop: Loop) -> None:
+    stopped = Attempt(ending="timed-out", reason="It took longer than 5 s.")
+    outcome, change = loop(Script(write("a"), attempt=stopped), judge_by("never"))
+    assert (outcome.ended, len(outcome.iterations)) == ("out-of-time", 1)
+    assert change is not None
+
+
+def test_time_that_is_over_starts_no_further_attempt(loop: Loop) -> None:
+    ticks = iter(range(0, 10_000, 30))
+    outcome, _ = loop(
+        Script(write("a"), write("b")), judge_by("never"), seconds=100.0, clock=lambda: float(next(ticks))
+    )
+    assert outcome.ended == "out-of-time"
+    assert len(outcome.iterations) == 1
+
+
+def test_each_attempt_is_told_to_the_journal_once_under_a_fixed_id(loop: Loop, area: Path) -> None:
+    loop(Script(write("a"), write("b")), judge_by("a", "b"))
+    lines = [json.loads(line) for line in (area / "run" / "executions.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2]
+    assert len({line["id"] for line in lines}) == 2
+    assert lines[0]["metadata"]["failing"] == ["has.b"]
