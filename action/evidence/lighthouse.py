@@ -63,7 +63,7 @@ def _recount(references: Any, audits: Any) -> float | None:
         return None
     total = weights = Fraction(0)
     for reference in references:
-        audit = audits.get(reference.get("id")) if isinstance(reference, dict) else None
+        audit = audits.get(str(reference.get("id"))) if isinstance(reference, dict) else None
         weight = plain_number(reference.get("weight")) if isinstance(reference, dict) else None
         if not isinstance(audit, dict) or weight is None or weight < 0:
             return None

@@ -8,8 +8,8 @@ _PATH_LENGTH = 1000
 
 
 def source_path(written: str) -> str:
-    """One spelling for a file, whatever system wrote it."""
-    path = written.replace("\\", "/")[:_PATH_LENGTH]
+    """One spelling for a file, whatever system wrote it; half characters, which JSON can escape, become `?`."""
+    path = written[:_PATH_LENGTH].encode("utf-8", "replace").decode().replace("\\", "/")
     while path.startswith("./"):
         path = path[2:]
     return path

@@ -11,6 +11,7 @@ from typing import Any
 
 from action.evidence.figures import plain_int, plain_number
 from action.evidence.limits import Allowance, UnreadableReport
+from action.evidence.linecount import source_path
 from action.evidence.wording import Problems, one_line
 from controlplane.evidence import EvidenceFile, Outcome, TestCase, TestTotals
 
@@ -74,7 +75,7 @@ def _case(spec: dict[str, Any], test: dict[str, Any], titles: tuple[str, ...], p
         outcome=outcome,
         duration_seconds=duration / 1000 if duration is not None and duration >= 0 else None,
         message=_message(results[-1]) if results and outcome == "failed" else "",
-        file=str(spec.get("file", ""))[:1000],
+        file=source_path(str(spec.get("file", ""))),
         line=plain_int(spec.get("line")),
     )
 

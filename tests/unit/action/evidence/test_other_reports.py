@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -164,3 +165,37 @@ def test_sarif_of_a_run_that_did_not_look_is_evidence_of_nothing(read, document)
     file = read(document, "scan.sarif")
     assert file.issues is None
     assert "sarif" in file.could_be
+
+
+SHAPES: tuple[object, ...] = (None, True, -1, 1.5, 10**30, "x", "\ud800", [], {}, [[]], [None], {"a": None})
+DOCUMENTS = (
+    playwright(run("passed", "failed"), errors=[{"message": "x"}], stats={"expected": 1}),
+    lighthouse(0.5, (1, 0.5), (2, 0.5)),
+    sarif({"ruleIndex": 0, "locations": [{"physicalLocation": {"region": {"startLine": 1}}}]}, invocations=[{}]),
+    '{"meta": {"branch_coverage": false}, "files": {"a": {"executed_lines": [1], "missing_lines": [2]}}, "totals": {}}',
+    '{"generalDiagnostics": [{"severity": "error", "range": {"start": {"line": 1}}}], "summary": {"errorCount": 1}}',
+    '[{"filePath": "a", "messages": [{"ruleId": "x"}]}]',
+    '[{"filename": "a", "location": {"row": 1}, "message": "m"}]',
+)
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_value_of_any_other_shape_ends_in_figures_or_in_a_reason(read, document):
+    for path in list(places(json.loads(document)))[1:]:
+        for shape in SHAPES:
+            changed = json.loads(document)
+            holder = changed
+            for step in path[:-1]:
+                holder = holder[step]
+            holder[path[-1]] = shape
+            file = read(json.dumps(changed))
+            measured = file.tests or file.coverage or file.lighthouse is not None or file.issues is not None
+            assert measured or (file.problems and file.could_be)
+            json.dumps([line.path for line in file.lines], ensure_ascii=False).encode()
