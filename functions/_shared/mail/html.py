@@ -1,14 +1,13 @@
 """HTML bodies → text: what a reader sees, and nothing that was hidden from him.
 
 The markup is first made regular and bounded, because the standard library's HTML parser takes quadratic time for
-broken markup; then html2text turns it into text, and what it escapes for Markdown is taken back.
+broken markup; then html2text turns it into text.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from html import escape
 from html.parser import HTMLParser
 
 from functions._shared.mail.limits import MAX_HTML_CHARACTERS, MAX_HTML_DEPTH
@@ -64,6 +63,12 @@ _KEPT = frozenset(
 )
 # Nesting multiplies the length of each line that html2text writes.
 _NESTED = {"blockquote": 4, "ul": 8, "ol": 8, "table": 8, "pre": 1, "code": 1, "dl": 8}
+# html2text reads entities one by one, escapes what Markdown might take for markup and folds non-breaking spaces, by
+# which some clients indent. These characters pass it in disguise: private-use ones, which it leaves alone.
+_SPECIAL = "\u00a0&<>\\-+.*_#`"
+_DISGUISE = {ord(character): chr(0xE000 + at) for at, character in enumerate(_SPECIAL)}
+_DISGUISE.update({0xE000 + at: "" for at in range(len(_SPECIAL))})
+_REVEAL = {0xE000 + at: " " if character == "\u00a0" else character for at, character in enumerate(_SPECIAL)}
 _HIDING = re.compile(
     r"display:none|visibility:(?:hidden|collapse)|font-size:0(?![.1-9])|opacity:0(?![.1-9])|mso-hide:all"
     r"|(?:max-)?(?:height|width):0(?![.1-9])|color:transparent|text-indent:-\d{3,}|left:-\d{3,}|clip:rect\(0"
@@ -155,11 +160,7 @@ class _Visible(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._hidden_at is None:
-            self.kept.append(escape(data.replace("\u00a0", _SPACE), quote=False))
-
-
-# html2text folds plain and non-breaking spaces at line starts; indentation must survive, so it travels in disguise.
-_SPACE = "\ue000"
+            self.kept.append(data.translate(_DISGUISE))
 
 
 def _is_hidden(attributes: list[tuple[str, str | None]]) -> bool:
@@ -172,10 +173,6 @@ def _is_hidden(attributes: list[tuple[str, str | None]]) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Undo html2text's escapes for Markdown, and what carried the indentation."""
-    lines = []
-    for line in text.replace(_SPACE, " ").split("\n"):
-        bare = re.sub(r"^(\s*)\\([-+])", r"\1\2", line.rstrip())
-        bare = re.sub(r"^(\s*\d+)\\\.(?=\s)", r"\1.", bare)
-        lines.append(bare.replace("\\\\", "\\"))
+    """The characters as they were, and no space at the end of a line."""
+    lines = (line.rstrip() for line in text.translate(_REVEAL).split("\n"))
     return textwrap.dedent(strip_invisible("\n".join(lines))).strip("\n")
