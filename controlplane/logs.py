@@ -20,7 +20,7 @@ SHORTEST_SECRET = 8
 DEEPEST = 6
 
 _SECRET_NAME = re.compile(
-    r"(?i)(^|_|-)(token|secret|password|passwd|authorization|cookie|signature|jwk|credentials?|api_?key|private_?key|signing_?key)s?$"
+    r"(?i)(^|_|-)(token|secret|password|passwd|authorization|cookie|signature|jwk|credentials?|api[_-]?key|private[_-]?key|signing[_-]?key)s?$"
 )
 _SECRET_LOOK = re.compile(
     r"""eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*      # a JWT
@@ -77,7 +77,7 @@ def redact(value: Any, depth: int = 0) -> Any:
         return "[…]"
     if isinstance(value, Mapping):
         return {
-            str(name): HIDDEN if _SECRET_NAME.search(str(name)) and item else redact(item, depth + 1)
+            str(name): HIDDEN if _is_secret(str(name), item) else redact(item, depth + 1)
             for name, item in value.items()
         }
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -88,6 +88,11 @@ def redact(value: Any, depth: int = 0) -> Any:
 def redact_event(_logger: Any, _method: str, event: Any) -> Any:
     """The structlog processor: runs after the exception was rendered, so that a trace is clean too."""
     return redact(event)
+
+
+def _is_secret(name: str, item: Any) -> bool:
+    # A number is a count of tokens, never a token.
+    return bool(item) and not isinstance(item, (int, float)) and _SECRET_NAME.search(name) is not None
 
 
 def _redact_text(text: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from controlplane.errors import Conflict
+from controlplane.errors import Conflict, OutsideError
 from controlplane.store.outcomes import translated
 from controlplane.store.patience import patiently
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from supabase import Client
 
 CHUNK_BYTES = 1 << 20
+Answer = TypeVar("Answer")
 
 
 class Caller:
@@ -23,13 +24,30 @@ class Caller:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def _call(self, verb: str, **arguments: Any) -> Any:
-        """Call a verb by name; arguments are cleaned of what Postgres cannot keep. The answer is decoded JSON."""
+    def _call(self, verb: str, answer: type[Answer], **arguments: Any) -> Answer:
+        """Call a verb by name; arguments are cleaned of what Postgres cannot keep."""
+        given: Answer = self._ask(verb, (answer,), arguments)
+        return given
+
+    def _look_up(self, verb: str, **arguments: Any) -> dict[str, Any] | None:
+        """As `_call`, for a verb that answers null where there is nothing."""
+        found: dict[str, Any] | None = self._ask(verb, (dict, type(None)), arguments)
+        return found
+
+    def _ask(self, verb: str, kinds: tuple[type, ...], arguments: Mapping[str, Any]) -> Any:
+        # The client hands over the text of an answer that is no JSON; such a half answer is asked for again.
         parameters = {f"p_{name}": clean(value) for name, value in arguments.items()}
 
         def once() -> Any:
             with translated(verb):
-                return self._client.rpc(verb, parameters).execute().data
+                given = self._client.rpc(verb, parameters).execute().data
+            if not isinstance(given, kinds) or (isinstance(given, str) and given.startswith('"')):
+                raise OutsideError(
+                    f"Supabase's answer to {verb} could not be read.",
+                    fix="Try again; if it lasts, look at what stands between us and Supabase.",
+                    code="answer-unreadable",
+                )
+            return given
 
         return patiently(once)
 

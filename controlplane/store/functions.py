@@ -21,64 +21,65 @@ class FunctionsStore(Caller):
 
     def open_mailbox(self, email: str) -> Row | None:
         """The mailbox of this address, None when it is not ours. Records that a push came."""
-        return self._call("open_mailbox_v1", email=email) or None
+        return self._look_up("open_mailbox_v1", email=email)
 
     def list_mailboxes(self) -> list[Row]:
-        return list(self._call("list_mailboxes_v1"))
+        return self._call("list_mailboxes_v1", list)
 
     def advance_mailbox(self, mailbox_id: str, history_id: str) -> str:
         """The cursor as it is now: never further back, maybe further on than asked."""
-        return str(self._call("advance_mailbox_v1", mailbox_id=mailbox_id, history_id=history_id))
+        return self._call("advance_mailbox_v1", str, mailbox_id=mailbox_id, history_id=history_id)
 
     def renew_mailbox(self, mailbox_id: str, history_id: str, watch_expires_at: str) -> None:
-        self._call("renew_mailbox_v1", mailbox_id=mailbox_id, history_id=history_id, watch_expires_at=watch_expires_at)
+        self._call(
+            "renew_mailbox_v1", object, mailbox_id=mailbox_id, history_id=history_id, watch_expires_at=watch_expires_at
+        )
 
     def fail_mailbox(self, mailbox_id: str, error: str, fix: str) -> None:
-        self._call("fail_mailbox_v1", mailbox_id=mailbox_id, error=error, fix=fix)
+        self._call("fail_mailbox_v1", object, mailbox_id=mailbox_id, error=error, fix=fix)
 
     def record_message(self, message: Mapping[str, Any]) -> Row:
         """For REFUSED, IGNORED and INVALID mail."""
-        return dict(self._call("record_message_v1", message=message))
+        return self._call("record_message_v1", dict, message=message)
 
     def ingest_message(self, message: Mapping[str, Any], specs: Sequence[Mapping[str, Any]]) -> Row:
         """Everything that a mail with specifications sets going, in one transaction. Store the objects first."""
-        return dict(self._call("ingest_message_v1", message=message, specs=list(specs)))
+        return self._call("ingest_message_v1", dict, message=message, specs=list(specs))
 
     def claim_outbox(self, kinds: Sequence[str], limit: int, lease_seconds: int) -> list[Row]:
-        return list(self._call("claim_outbox_v1", kinds=list(kinds), limit=limit, lease_seconds=lease_seconds))
+        return self._call("claim_outbox_v1", list, kinds=list(kinds), limit=limit, lease_seconds=lease_seconds)
 
     def finish_outbox(self, outbox_id: str, lease_id: str, result: Mapping[str, Any]) -> bool:
         """False when the lease was lost to another worker."""
-        return bool(self._call("finish_outbox_v1", id=outbox_id, lease_id=lease_id, result=result))
+        return self._call("finish_outbox_v1", bool, id=outbox_id, lease_id=lease_id, result=result)
 
     def retry_outbox(self, outbox_id: str, lease_id: str, error: str, retry_after_seconds: float | None = None) -> Row:
-        return dict(
-            self._call(
-                "retry_outbox_v1",
-                id=outbox_id,
-                lease_id=lease_id,
-                error=error,
-                retry_after_seconds=retry_after_seconds,
-            )
+        return self._call(
+            "retry_outbox_v1",
+            dict,
+            id=outbox_id,
+            lease_id=lease_id,
+            error=error,
+            retry_after_seconds=retry_after_seconds,
         )
 
     def describe_run(self, run_id: str) -> Row:
         """Raises NotFound."""
-        return dict(self._call("describe_run_v1", run_id=run_id))
+        return self._call("describe_run_v1", dict, run_id=run_id)
 
     def bind_run(self, run_id: str, ci_run_id: str, url: str) -> str:
         """The CI run that the run is bound to: another than ours when somebody was faster."""
-        return str(self._call("bind_run_v1", run_id=run_id, ci_run_id=ci_run_id, url=url)["ci_run_id"])
+        return str(self._call("bind_run_v1", dict, run_id=run_id, ci_run_id=ci_run_id, url=url)["ci_run_id"])
 
     def abandon_run(self, run_id: str, code: str, reason: str) -> Row:
-        return dict(self._call("abandon_run_v1", run_id=run_id, code=code, reason=reason))
+        return self._call("abandon_run_v1", dict, run_id=run_id, code=code, reason=reason)
 
     def close_dead_runs(self, older_than_seconds: int) -> int:
-        return int(self._call("close_dead_runs_v1", older_than_seconds=older_than_seconds))
+        return self._call("close_dead_runs_v1", int, older_than_seconds=older_than_seconds)
 
     def describe_notice(self, outbox_id: str) -> Row:
         """Raises NotFound."""
-        return dict(self._call("describe_notice_v1", outbox_id=outbox_id))
+        return self._call("describe_notice_v1", dict, outbox_id=outbox_id)
 
     def put_spec(self, spec_id: str, content: bytes, content_type: str) -> str:
         """Store a specification as received; its path. Raises Conflict when other bytes have this id."""

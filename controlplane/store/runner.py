@@ -23,7 +23,7 @@ class RunnerStore(Caller):
 
     def start_run(self, run_id: str, ci_run_id: str, ci_attempt: int) -> Row:
         """Asks to be let in; look at `outcome` before doing anything else."""
-        return dict(self._call("start_run_v1", run_id=run_id, ci_run_id=ci_run_id, ci_attempt=ci_attempt))
+        return self._call("start_run_v1", dict, run_id=run_id, ci_run_id=ci_run_id, ci_attempt=ci_attempt)
 
     def record_event(
         self, run_id: str, phase: str, message: str, metadata: Mapping[str, Any], event_id: str | None = None
@@ -31,24 +31,24 @@ class RunnerStore(Caller):
         """The event's id. It is made up before the first try, so that a repeated call is one event."""
         event_id = event_id or str(uuid.uuid4())
         arguments = {"run_id": run_id, "phase": phase, "message": message, "metadata": metadata, "event_id": event_id}
-        return str(self._call("record_event_v1", **arguments))
+        return self._call("record_event_v1", str, **arguments)
 
     def record_execution(self, run_id: str, execution: Mapping[str, Any]) -> str:
         """The execution's id. Written at its start and again at its end, when `id` is given."""
         execution = {"id": str(uuid.uuid4()), **execution}
-        return str(self._call("record_execution_v1", run_id=run_id, execution=execution))
+        return self._call("record_execution_v1", str, run_id=run_id, execution=execution)
 
     def record_artifact(self, run_id: str, artifact: Mapping[str, Any]) -> str:
         """The artifact's id. Store its bytes first: a row never names an object that is not there."""
-        return str(self._call("record_artifact_v1", run_id=run_id, artifact=artifact))
+        return self._call("record_artifact_v1", str, run_id=run_id, artifact=artifact)
 
     def record_pull_request(self, run_id: str, pull_request: Mapping[str, Any]) -> None:
         """Without a `url` only branch and commit are recorded."""
-        self._call("record_pull_request_v1", run_id=run_id, pull_request=pull_request)
+        self._call("record_pull_request_v1", object, run_id=run_id, pull_request=pull_request)
 
     def finish_run(self, run_id: str, result: str, summary: Mapping[str, Any]) -> Row:
         """Raises Conflict when the run has already ended with the other result."""
-        return dict(self._call("finish_run_v1", run_id=run_id, result=result, summary=summary))
+        return self._call("finish_run_v1", dict, run_id=run_id, result=result, summary=summary)
 
     def get_spec(self, spec_id: str) -> bytes:
         """The specification as received. Raises NotFound."""
