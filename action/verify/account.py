@@ -9,7 +9,7 @@ import signal
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,24 +57,27 @@ def lease_account(lock_folder: Path) -> Iterator[Account | None]:
 def kill_all_of(uid: int) -> None:
     """Kill every process of a leased id, and again until none is left to fork another."""
     for _ in range(100):
-        alive = list(processes_of(uid))
-        if not alive:
+        found = list(processes_of(uid))
+        for pid in found:
+            end_process(pid)
+        if all(is_zombie(pid) for pid in found):
             return
-        for pid in alive:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.005)
 
 
+def end_process(pid: int) -> None:
+    """Kill a process, and bury it if it is a child of ours: orphans are, while `adopting_orphans`."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
 def processes_of(uid: int) -> Iterator[int]:
-    """Process ids of a user id, zombies left out."""
+    """Process ids of a user id, zombies too: they count against what the user may start."""
     for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
         try:
-            if entry.stat().st_uid == uid and not _is_zombie(entry.path):
+            if entry.name.isdigit() and entry.stat().st_uid == uid:
                 yield int(entry.name)
         except OSError:
             continue
@@ -110,8 +113,12 @@ def _is_unused(uid: int) -> bool:
     return False
 
 
-def _is_zombie(folder: str) -> bool:
-    text = Path(folder, "stat").read_text(errors="replace")
+def is_zombie(pid: int) -> bool:
+    """Whether a process is dead and waits to be buried, or is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return True
     return text.rpartition(")")[2].split()[0] in ("Z", "X")
 
 

@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -15,15 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from action.verify.account import Account, can_switch_user, kill_all_of, lease_account
+from action.verify.account import Account, can_switch_user, end_process, kill_all_of, lease_account
 
 KEEP_BYTES = 4_000_000
 MOST_OUTPUT_BYTES = 500_000_000
 MOST_CHANNEL_BYTES = 200_000_000
 MARKER = "AICD_SANDBOX"
-LIMITS = {"CORE": 0, "FSIZE": 2_000_000_000, "AS": 32_000_000_000}
+LIMITS = {"CORE": 0, "FSIZE": 1_000_000_000, "AS": 32_000_000_000}
 MOST_PROCESSES = 1024
-PR_SET_DUMPABLE = 4
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+# One attribute of the whole process, wanted by several threads: the last one to leave switches it off.
+_adoption = threading.Lock()
+_adopters: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ class Tools:
 @contextmanager
 def open_cell(folder: Path, tools: Tools, *, network: bool = True) -> Iterator[Cell]:
     """Make a cell in a new folder; when it is closed, nothing that ran in it is alive."""
-    with lease_account(tools.lock_folder) if tools.reachable else nullcontext() as account:
+    leased = lease_account(tools.lock_folder) if tools.reachable else nullcontext()
+    with _adopting_orphans(), leased as account:
         folder.mkdir(parents=True)
         folder.chmod(0o755)
         cell = Cell(folder, tools.python, tools.launcher, tools.path, account, network)
@@ -148,6 +153,24 @@ def open_cell(folder: Path, tools: Tools, *, network: bool = True) -> Iterator[C
             yield cell
         finally:
             cell.end()
+
+
+@contextmanager
+def _adopting_orphans() -> Iterator[None]:
+    """While a cell is open, processes whose parent died become ours, so that we can bury them.
+
+    In a container whose first process buries nobody, the dead would count against the sandbox's user for ever.
+    """
+    with _adoption:
+        _adopters.append(1)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        with _adoption:
+            _adopters.pop()
+            if not _adopters:
+                _prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
 def describe_isolation(*, reachable: bool) -> str:
@@ -289,10 +312,7 @@ def _kill_marked(marker: str) -> None:
         if not found:
             return
         for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
+            end_process(pid)
         time.sleep(0.005)
 
 
@@ -309,4 +329,8 @@ def _environment_of(pid: int) -> bytes:
 
 def _close_our_memory() -> None:
     """Make /proc/self unreadable for programs of the same user; without a user of its own, this is what we have."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _prctl(PR_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -101,7 +101,7 @@ def report_rewritten_at_exit(package: Package) -> Change:
             "\n\nimport atexit\nimport os\nimport pathlib\n\n\ndef _rewrite():\n"
             "    for folder in [pathlib.Path.cwd(), *pathlib.Path.cwd().parents]:\n"
             "        for path in [*folder.glob('*.xml'), *folder.glob('reports/*.xml'), folder / 'junit.xml']:\n"
-            "            try:\n                path.write_text('<testsuites><testsuite tests=\"2\"><testcase name=\"a\"/>"
+            '            try:\n                path.write_text(\'<testsuites><testsuite tests="2"><testcase name="a"/>'
             '<testcase name="b"/></testsuite></testsuites>\')\n            except OSError:\n                pass\n'
             "    os._exit(0)\n\n\natexit.register(_rewrite)\n",
         )
@@ -152,7 +152,8 @@ def code_patches_pytest(package: Package) -> Change:
     return {
         package.source: _appended(
             package,
-            "\n\nimport _pytest.python\nimport _pytest.unittest\n\n_pytest.python.Function.runtest = lambda self: None\n"
+            "\n\nimport _pytest.python\nimport _pytest.unittest\n\n"
+            "_pytest.python.Function.runtest = lambda self: None\n"
             "_pytest.unittest.TestCaseFunction.runtest = lambda self: None\n",
         )
     }
