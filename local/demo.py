@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import email
 import email.policy
+import html
+import re
 import shutil
 import subprocess
 import time
@@ -15,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from controlplane.errors import BrokenPromise
 from local.stack.correspondent import prepare_project
@@ -40,6 +44,7 @@ class DemoResult:
     repository: Path
     report_mail: Path
     report_page: Path
+    evidence: Path
     runner: str
     duration_seconds: float
 
@@ -100,6 +105,7 @@ def run_demo(
         )
         if problems := stack.problems():
             raise BrokenPromise("A double saw what a published schema does not allow: " + "; ".join(problems[:5]))
+        evidence = _fetch_evidence(_report_page(journey), identity.url("api"), results / "evidence")
         repository = results / "repository.git"
         shutil.copytree(repository_path(identity, REPOSITORY), repository)
         runner = identity.runner
@@ -111,7 +117,8 @@ def run_demo(
         folder=results,
         repository=repository,
         report_mail=report_mail,
-        report_page=_save_page(report_mail),
+        report_page=_report_page(journey),
+        evidence=evidence,
         runner=runner,
         duration_seconds=time.monotonic() - started,
     )
@@ -153,13 +160,30 @@ def _report_mail(journey: Journey) -> Path:
     return journey.replies[-1]
 
 
-def _save_page(report_mail: Path) -> Path:
-    """The mail's HTML part beside it, for a browser."""
-    message = email.message_from_bytes(report_mail.read_bytes(), policy=email.policy.default)
-    body = message.get_body(("html", "plain"))
+def _report_page(journey: Journey) -> Path:
+    """The report mail's HTML part, saved beside it for a browser."""
+    report_mail = _report_mail(journey)
     page = report_mail.with_suffix(".html")
-    page.write_text(body.get_content() if body else "")
+    if not page.exists():
+        message = email.message_from_bytes(report_mail.read_bytes(), policy=email.policy.default)
+        body = message.get_body(("html", "plain"))
+        page.write_text(body.get_content() if body else "")
     return page
+
+
+def _fetch_evidence(page: Path, api: str, folder: Path) -> Path:
+    """Follow the mail's signed links while the stack still answers, as its reader would. Raises BrokenPromise."""
+    links = re.findall(r'href="([^"]+)"[^>]*>([^<]+)<', page.read_text())
+    for link, name in ((html.unescape(link), html.unescape(name)) for link, name in links if link.startswith(api)):
+        answer = httpx.get(link, timeout=30)
+        target = (folder / name).resolve()
+        if answer.is_error or not target.is_relative_to(folder.resolve()):
+            raise BrokenPromise(f"The report mail's link to {name} does not work (HTTP {answer.status_code}).")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(answer.content)
+    if not (folder / "report.html").exists():
+        raise BrokenPromise("The report mail has no link to the report.")
+    return folder
 
 
 def _forget_old_demos(folder: Path) -> None:

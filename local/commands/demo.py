@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from controlplane.logs import configure_logs
 from controlplane.states import Result
 from local.commands.output import print_json, say
 from local.stack.places import state_home
+
+if TYPE_CHECKING:
+    from local.demo import DemoResult
 
 app = typer.Typer(add_completion=False)
 
@@ -52,11 +55,11 @@ def demo(
     if json:
         print_json(document)
     else:
-        _show(document, result.report_page, result.runner)
+        _show(document, result)
     raise typer.Exit(0 if document["result"] == Result.PASSED else 1)
 
 
-def _show(document: dict[str, Any], page: Path, runner: str) -> None:
+def _show(document: dict[str, Any], result: DemoResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -71,8 +74,9 @@ def _show(document: dict[str, Any], page: Path, runner: str) -> None:
         ("pull request", document["pull_request_url"]),
         ("repository", f"{document['repository']}  (git clone -b {document['branch']} {document['repository']})"),
         ("report mail", document["report_mail"]),
-        ("in a browser", page.as_uri()),
-        ("jobs run by", runner),
+        ("in a browser", result.report_page.as_uri()),
+        ("full report", (result.evidence / "report.html").as_uri()),
+        ("jobs run by", result.runner),
         ("time", f"{document['duration_seconds']} s"),
     ):
         console.print(f"{label:>13}: {value}", soft_wrap=True, highlight=False)
