@@ -25,7 +25,7 @@ class CloverReader:
     def __init__(self, allowance: Allowance) -> None:
         self._allowance = allowance
         self._problems = Problems()
-        self._counter = LineCounter()
+        self._counter = LineCounter(allowance)
         self._path: str | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> bool:

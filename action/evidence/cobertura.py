@@ -38,7 +38,7 @@ class CoberturaReader:
     def __init__(self, allowance: Allowance) -> None:
         self._allowance = allowance
         self._problems = Problems()
-        self._counter = LineCounter()
+        self._counter = LineCounter(allowance)
         self._header: dict[str, str] = {}
         self._class: _Class | None = None
         self._in_methods = 0

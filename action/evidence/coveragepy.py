@@ -31,7 +31,7 @@ def read_coveragepy(document: Any, path: str, allowance: Allowance) -> EvidenceF
     files = document.get("files")
     if not isinstance(files, dict):
         raise UnreadableReport("it has no `files`, only totals, and totals are not believed")
-    counter, problems = LineCounter(), Problems()
+    counter, problems = LineCounter(allowance), Problems()
     for name, entry in files.items():
         _count_file(source_path(name), entry, counter, problems, allowance)
     totals = counter.totals()

@@ -19,7 +19,7 @@ class JacocoReader:
     def __init__(self, allowance: Allowance) -> None:
         self._allowance = allowance
         self._problems = Problems()
-        self._counter = LineCounter()
+        self._counter = LineCounter(allowance)
         self._package = ""
         self._path: str | None = None
         self._depth = 0

@@ -107,6 +107,7 @@ class JunitReader:
     def _start_suite(self, element: str, attributes: dict[str, str]) -> None:
         if self._case is not None:
             raise UnreadableReport("a suite begins inside a test case")
+        self._allowance.take_case()
         self._suites.append(Suite.of(element, attributes))
 
     def _end_suite(self) -> None:

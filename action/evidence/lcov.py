@@ -36,7 +36,7 @@ def read_lcov(text: str, path: str, allowance: Allowance) -> EvidenceFile:
 
 class _Tracefile:
     def __init__(self, allowance: Allowance) -> None:
-        self.counter = LineCounter()
+        self.counter = LineCounter(allowance)
         self.problems = Problems()
         self.source: str | None = None
         self._allowance = allowance

@@ -17,6 +17,7 @@ XML_DEPTH = 100
 # One tag, comment or attribute list. expat holds a token in memory until it is complete.
 XML_TOKEN_BYTES = 4 * MEBIBYTE
 XML_ATTRIBUTES = 200
+XML_ELEMENTS = 1_000_000
 # A container costs some sixty times the two bytes it is written with, an element some thirty times.
 JSON_CONTAINERS = 500_000
 JSON_ELEMENTS = 2_000_000
@@ -37,8 +38,9 @@ class Allowance:
     """What is left for one call, over all its files; spent as files are read."""
 
     bytes_left: int = 256 * MEBIBYTE
-    cases_left: int = 150_000
-    lines_left: int = 800_000
+    cases_left: int = 120_000
+    lines_left: int = 600_000
+    sources_left: int = 50_000
 
     def take_bytes(self, count: int) -> None:
         self.bytes_left -= count
@@ -48,9 +50,14 @@ class Allowance:
     def take_case(self) -> None:
         self.cases_left -= 1
         if self.cases_left < 0:
-            raise UnreadableReport("there are more than 150,000 test cases in the reports together")
+            raise UnreadableReport("there are more than 120,000 test cases and suites in the reports together")
+
+    def take_source(self) -> None:
+        self.sources_left -= 1
+        if self.sources_left < 0:
+            raise UnreadableReport("there are more than 50,000 source files in the coverage reports together")
 
     def take_line(self) -> None:
         self.lines_left -= 1
         if self.lines_left < 0:
-            raise UnreadableReport("there are more than 800,000 covered or missing lines in the reports together")
+            raise UnreadableReport("there are more than 600,000 covered or missing lines in the reports together")

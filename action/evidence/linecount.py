@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from action.evidence.limits import Allowance
 from controlplane.evidence import CoverageTotals, FileCoverage
 
 _PATH_LENGTH = 1000
@@ -18,15 +19,18 @@ def source_path(written: str) -> str:
 class LineCounter:
     """Lines by file. A line that was hit once is covered, however often it was missed elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
         self._lines: dict[str, dict[int, bool]] = {}
 
     def add_file(self, path: str) -> None:
         """A file without a line to cover is still a file that was looked at."""
-        self._lines.setdefault(path, {})
+        if path not in self._lines:
+            self._allowance.take_source()
+            self._lines[path] = {}
 
     def merge(self, path: str, lines: dict[int, bool]) -> None:
-        """Many lines at once; takes the dictionary over."""
+        """Lines of a file that was added before; takes the dictionary over."""
         known = self._lines.get(path)
         if not known:
             self._lines[path] = lines

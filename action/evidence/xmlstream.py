@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from action.evidence.limits import MEBIBYTE, XML_ATTRIBUTES, XML_DEPTH, XML_TOKEN_BYTES, UnreadableReport
+from action.evidence.limits import MEBIBYTE, XML_ATTRIBUTES, XML_DEPTH, XML_ELEMENTS, XML_TOKEN_BYTES, UnreadableReport
 from action.evidence.wording import one_line
 from controlplane.evidence import EvidenceFile, Kind
 
@@ -58,6 +58,7 @@ class XmlStream:
         self.reader: XmlReader | None = None
         self._choose = choose
         self._depth = 0
+        self._elements = 0
         self._text: list[str] = []
         self._wanted_depth = 0
         self._parser = self._make_parser()
@@ -105,6 +106,9 @@ class XmlStream:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
+        self._elements += 1
+        if self._elements > XML_ELEMENTS:
+            raise UnreadableReport(f"the XML has more than {XML_ELEMENTS:,} elements")
         if self._depth > XML_DEPTH:
             raise UnreadableReport(f"the XML is nested deeper than {XML_DEPTH}")
         if len(attributes) > XML_ATTRIBUTES:

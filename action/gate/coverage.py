@@ -56,21 +56,22 @@ class Coverage:
 
 def merge_coverage(reports: tuple[EvidenceFile, ...], *, complete: bool) -> Coverage:
     """`complete` is false where a report that may have held coverage could not be read."""
-    covered: dict[str, set[int]] = {}
-    lines: dict[str, frozenset[int]] = {}
+    known: dict[str, FileCoverage] = {}
     conflicts: list[str] = []
     for report in reports:
         for file in report.lines:
-            here = file.covered | file.missing
-            if file.path in lines and lines[file.path] != here:
+            before = known.get(file.path)
+            if before is not None and before.covered | before.missing != file.covered | file.missing:
                 conflicts.append(f"{report.path} has other lines to cover in {file.path} than the reports before it")
-            lines[file.path] = lines.get(file.path, frozenset()) | here
-            covered.setdefault(file.path, set()).update(file.covered)
-    code = tuple(path for path in sorted(lines) if not is_test_path(path, _common_folder(lines)))
-    files = tuple(
-        FileCoverage(path=path, covered=frozenset(covered[path]), missing=lines[path] - covered[path]) for path in code
-    )
-    return Coverage(files, len(lines) - len(code), tuple(conflicts), reports, complete)
+            known[file.path] = file if before is None else _join(before, file)
+    common = _common_folder(known)
+    code = tuple(known[path] for path in sorted(known) if not is_test_path(path, common))
+    return Coverage(code, len(known) - len(code), tuple(conflicts), reports, complete)
+
+
+def _join(one: FileCoverage, other: FileCoverage) -> FileCoverage:
+    covered = one.covered | other.covered
+    return FileCoverage(path=one.path, covered=covered, missing=(one.missing | other.missing) - covered)
 
 
 def is_test_path(path: str, common: str = "") -> bool:
