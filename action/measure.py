@@ -31,7 +31,24 @@ def measure_change(
         policy=policy.policy if policy else {},
         progress=context.console.say,
     )
-    return verify_change(change, dod, options)
+    return _as_seen_from(work_dir, verify_change(change, dod, options))
+
+
+def _as_seen_from(work_dir: Path, evidence: Evidence) -> Evidence:
+    """The evidence with its files named from its own folder: a verdict must not depend on where a runner keeps it."""
+
+    def shorten(path: str) -> str:
+        return path.removeprefix(f"{work_dir}/")
+
+    return evidence.model_copy(
+        update={
+            "files": tuple(file.model_copy(update={"path": shorten(file.path)}) for file in evidence.files),
+            "runs": tuple(
+                run.model_copy(update={"report": shorten(run.report), "log": shorten(run.log)}) for run in evidence.runs
+            ),
+            "looked_in": tuple(shorten(path) for path in evidence.looked_in),
+        }
+    )
 
 
 def hold_refusals(verdict: Verdict, refusals: Sequence[Refusal]) -> Verdict:

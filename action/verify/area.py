@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from action.verify.account import can_switch_user, is_reachable
+from action.verify.options import default_cache_dir
 from action.verify.sandbox import Tools
 
 INSIDE = Path(__file__).parent / "inside"
@@ -57,5 +58,10 @@ def open_area(work_dir: Path) -> Iterator[Area]:
         shutil.rmtree(cells, ignore_errors=True)
 
 
-def tools_of(area: Area, python: Path, path: str, cache_dir: Path, *, reachable: bool) -> Tools:
-    return Tools(python, area.launcher, path, cache_dir / "accounts", reachable and is_reachable(area.cells))
+def tools_of(area: Area, python: Path, path: str, *, reachable: bool) -> Tools:
+    return Tools(python, area.launcher, path, account_locks(), reachable and is_reachable(area.cells))
+
+
+def account_locks() -> Path:
+    """One folder for the whole machine: user ids are the machine's, and two leases of one id would end each other."""
+    return default_cache_dir() / "accounts"

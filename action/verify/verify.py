@@ -73,7 +73,6 @@ class _Verification:
             self.area,
             environment.python,
             environment.path,
-            self.cache_dir,
             reachable=environment.interpreter.reachable,
         )
         self._run_everything(environment, tools)

@@ -25,6 +25,7 @@ from typing import Any
 
 from action.build.agents.seam import Attempt, Task
 from action.verify.account import is_reachable
+from action.verify.area import account_locks
 from action.verify.interpreter import find_interpreter
 from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
 from controlplane.errors import UsageError
@@ -77,7 +78,7 @@ class CommandAgent:
             launcher=launcher,
             # Last, so that the runner's own Python comes first where the agent's user can reach it.
             path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(interpreter.executable.parent)]),
-            lock_folder=self._cache_dir / "accounts",
+            lock_folder=account_locks(),
             reachable=not closed,
         )
         why = f" (another user cannot come to {', '.join(closed)})" if closed and os.geteuid() == 0 else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from action.verify.account import can_switch_user, is_reachable, processes_of
-from action.verify.area import open_area, tools_of
+from action.verify.area import account_locks, open_area, tools_of
 from action.verify.interpreter import find_interpreter
 from action.verify.sandbox import Cell, Outcome, Tools, open_cell
 
@@ -28,9 +28,7 @@ def cell() -> Iterator[Cell]:
     interpreter = find_interpreter(cache)
     with (
         open_area(work / "area") as area,
-        open_cell(
-            area.cells / "cell", tools_of(area, interpreter.executable, os.defpath, cache, reachable=True)
-        ) as opened,
+        open_cell(area.cells / "cell", tools_of(area, interpreter.executable, os.defpath, reachable=True)) as opened,
     ):
         opened.tree.mkdir()
         if opened.owner is not None:
@@ -122,8 +120,7 @@ def test_interpreter_is_a_python_that_runs(tmp_path: Path) -> None:
 
 
 def _tools_of(cell: Cell) -> Tools:
-    folder = cell.folder.parent.parent.parent / "cache" / "accounts"
-    return Tools(cell.python, cell.launcher, cell.path, folder, reachable=True)
+    return Tools(cell.python, cell.launcher, cell.path, account_locks(), reachable=True)
 
 
 def _alive(cell: Cell) -> list[int]:
