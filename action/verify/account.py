@@ -45,11 +45,15 @@ def lease_account(lock_folder: Path) -> Iterator[Account | None]:
         if descriptor is None:
             continue
         try:
-            if _is_unused(uid):
+            # An id that somebody else uses is passed by; its processes are not ours to kill.
+            if not _is_unused(uid):
+                continue
+            try:
                 yield Account(uid)
-                return
+            finally:
+                kill_all_of(uid)
+            return
         finally:
-            kill_all_of(uid)
             os.close(descriptor)
     yield None
 
@@ -61,6 +65,8 @@ def kill_all_of(uid: int) -> None:
         for pid in found:
             end_process(pid)
         if all(is_zombie(pid) for pid in found):
+            for pid in found:
+                bury(pid)
             return
         time.sleep(0.005)
 
@@ -69,6 +75,11 @@ def end_process(pid: int) -> None:
     """Kill a process, and bury it if it is a child of ours: orphans are, while `adopting_orphans`."""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
+    bury(pid)
+
+
+def bury(pid: int) -> None:
+    """Take a dead child's place in the process table back; nothing happens for a living one or somebody else's."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 
