@@ -127,7 +127,7 @@ def _validate(tree: Tree, model: type[Model]) -> tuple[Model | None, list[Proble
             message = describe(complaint, path)
             place = tree.place_of(path)
             if complaint["type"] == "missing" and (meant := _misspelt(tree, path, model)):
-                place = tree.place_of((*path[:-1], meant))
+                place = tree.keys.get((*path[:-1], meant), place)
                 message = f"'{path[-1]}' is missing. Line {place.line} has '{meant}' instead: write '{path[-1]}'."
             problems.setdefault(dotted(path), problem_at(dotted(path), place, message))
         return None, list(problems.values())
@@ -138,8 +138,9 @@ def _written_path(tree: Tree, location: Path, *, is_missing: bool) -> Path:
     path: Path = ()
     for position, step in enumerate(location):
         value = tree.at(path)
-        fits = isinstance(value, dict if isinstance(step, str) else list)
-        if fits and ((*path, step) in tree.keys or step in value or (is_missing and position == len(location) - 1)):
+        is_last = is_missing and position == len(location) - 1
+        is_key = isinstance(value, dict) and isinstance(step, str) and (step in value or is_last)
+        if is_key or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
             path = (*path, step)
     return path
 

@@ -14,14 +14,15 @@ from controlplane.dod import DefinitionOfDone
 from controlplane.specfile import filepaths, names
 from controlplane.specfile.limits import MAX_FILES
 
+_LARGEST_LABEL = 10**15
 _NOT_BLANK = r"[^\s\x1c-\x1f]"
 
 
 def _label_text(value: Any) -> Any:
     """`id: 1` is natural to write; a number with a point would lose its zeros, so it stays a problem."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST_LABEL:
         return value
-    return str(int(value))
+    return str(int(value)) if value == int(value) else value
 
 
 Text = Annotated[str, Field(max_length=20_000, pattern=_NOT_BLANK)]
@@ -30,7 +31,12 @@ Label = Annotated[
     AfterValidator(names.check_label),
     BeforeValidator(_label_text),
     WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": names.LABEL}, {"type": "integer", "minimum": 0, "maximum": 10**15}]}
+        {
+            "anyOf": [
+                {"type": "string", "pattern": names.LABEL},
+                {"type": "integer", "minimum": 0, "maximum": _LARGEST_LABEL},
+            ]
+        }
     ),
 ]
 Repository = Annotated[

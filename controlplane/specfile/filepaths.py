@@ -11,8 +11,12 @@ import re
 import unicodedata
 
 MAX_PATH_LENGTH = 240
-# Part of the JSON Schema too: relative, no empty step, no step of dots, no backslash, no control character.
-PATH = r"^(?!/)(?!.*//)(?!(?:.*/)?\.{1,2}(?:/|$))[^\x00-\x1f\x7f\\\ud800-\udfff]{1,240}(?<!/)$"
+# Part of the JSON Schema too: relative, no empty step, no step of dots, no backslash, no control character, no step
+# that begins with a space or ends with a space or a dot (Windows drops those).
+PATH = (
+    r"^(?!/)(?!(?:.*/)? )(?!.*[ .](?:/|$))(?!.*//)(?!(?:.*/)?\.{1,2}(?:/|$))"
+    r"[^\x00-\x1f\x7f\\\ud800-\udfff]{1,240}(?<!/)$"
+)
 
 PROTECTED = frozenset({".github", "codeowners", ".claude", ".mcp.json", ".gitmodules", ".husky"})
 _NTFS_STREAM_OR_SHORT = re.compile(r"(?::.*|~\d+)$")
@@ -49,6 +53,8 @@ def _check_shape(path: str) -> None:
         raise ValueError("is an absolute path. Write it relative to the root of the repository.")
     if any(step == ".." for step in path.split("/")):
         raise ValueError("leads out of the repository ('..').")
+    if any(step != step.rstrip(" .") or step != step.lstrip(" ") for step in path.split("/") if step.strip("./ ")):
+        raise ValueError("has a folder or file name that begins with a space, or ends with a space or a dot.")
     if "\n" in path or re.search(PATH, path) is None:
         raise ValueError("is not a plain relative path, as in 'src/shop/basket.py'.")
 
@@ -60,5 +66,3 @@ def _check_steps(path: str) -> None:
             raise ValueError("lies in git's own folder '.git'.")
         if plain in PROTECTED:
             raise ValueError(f"touches '{step}', which says who reviews, what runs and what judges. It is protected.")
-        if step != step.rstrip(" .") or step != step.lstrip(" "):
-            raise ValueError("has a folder or file name that begins with a space, or ends with a space or a dot.")

@@ -44,6 +44,7 @@ _CHECK = re.compile(r"\[[ xX]\][ \t]+(?P<text>\S.*)", re.S)
 _AS = re.compile(r"\bas an?\s+", re.I)
 _WANT = re.compile(r"[,\s]\s*I(?:\s+want|'d like|\s+would like)\s+", re.I)
 _SO_THAT = re.compile(r",?\s+so that\s+", re.I)
+_DOD_LANGUAGES = ("", "yaml", "yml", "json")
 _PATH = re.compile(r"(?:^|\s)path=(?:\"(?P<quoted>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>\S+))")
 
 
@@ -236,7 +237,7 @@ class _Body:
             files.append({"path": path["quoted"] or path["single"] or path["bare"] or "", "content": token.content})
             self._mark(where, self._place(token))
             self._mark((*where, "path"), self._place(token))
-        elif self._sprint and self._section in ("definition of done", "dod"):
+        elif self._section in ("definition of done", "dod") and token.info.strip().lower() in _DOD_LANGUAGES:
             first = self._place(token).line + 1
             lines = token.content.split("\n")
             self._dod(lines, list(range(first, first + len(lines))))

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 _LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "sv", "da", "cs")
-_LONGEST_LINE = 200
+_LONGEST_LINE = 160
 _WINDOW = 60
 _OVERLAP = 4
-_MOST_LINES = 1200
+_MOST_LINES = 600
 _RULER = re.compile(r"\s*[-_*=]{5,}\s*")
 _DELIMITER = re.compile(r"-- ?\s*")
 _MOST_SIGNATURE_LINES = 8
