@@ -113,12 +113,21 @@ def _translated(repository: str) -> Iterator[None]:
 
 
 def _as_ours(status: int, data: Any, repository: str) -> AicdError:
-    said = str(data.get("message", ""))[:200] if isinstance(data, dict) else ""
+    said = _said(data)
     if status in (401, 403):
         fix = "Give `github-token` the permission `pull-requests: write`, and allow Actions to create pull requests."
         return NotAllowed(f"GitHub did not let us open a pull request in {repository} ({status}: {said}).", fix)
     if status == 404:
         return NotFound(f"GitHub knows no repository {repository} for this token.", "Check `target-repository`.")
     if status == 422:
-        return CallerError(f"GitHub refused the pull request: {said}.", "See the branch and its target.", "pr-refused")
+        return CallerError(f"GitHub refused the pull request: {said}.", "Check its branch and target.", "pr-refused")
     return OutsideError(f"GitHub answered {status} ({said}).", "Run again.", "github-error")
+
+
+def _said(data: Any) -> str:
+    """GitHub's message and the fields it names; nothing else of its answer."""
+    if not isinstance(data, dict):
+        return "no reason given"
+    errors = [error for error in data.get("errors") or () if isinstance(error, dict)]
+    named = [str(error.get("message") or f"{error.get('field')} is {error.get('code')}") for error in errors[:3]]
+    return "; ".join([str(data.get("message", "")), *named])[:300]
