@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from action.evidence.figures import parse_count
-from action.evidence.limits import Allowance, UnreadableReport
+from action.evidence.limits import LCOV_LINES, Allowance, UnreadableReport
 from action.evidence.linecount import LineCounter, source_path
 from action.evidence.wording import Problems, one_line
 from controlplane.evidence import EvidenceFile
@@ -16,6 +16,8 @@ def is_lcov(text: str) -> bool:
 
 
 def read_lcov(text: str, path: str, allowance: Allowance) -> EvidenceFile:
+    if text.count("\n") > LCOV_LINES:
+        raise UnreadableReport(f"it has more than {LCOV_LINES:,} lines")
     reader = _Tracefile(allowance)
     for number, line in enumerate(text.splitlines(), start=1):
         reader.take(number, line.strip())

@@ -18,6 +18,7 @@ XML_DEPTH = 100
 XML_TOKEN_BYTES = 4 * MEBIBYTE
 XML_ATTRIBUTES = 200
 XML_ELEMENTS = 1_000_000
+LCOV_LINES = 1_000_000
 # A container costs some sixty times the two bytes it is written with, an element some thirty times.
 JSON_CONTAINERS = 500_000
 JSON_ELEMENTS = 2_000_000

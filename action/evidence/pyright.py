@@ -10,8 +10,8 @@ from action.evidence.limits import Allowance, UnreadableReport
 from action.evidence.lintreport import finding, lint_report, objects
 from controlplane.evidence import EvidenceFile
 
-_SUM = re.compile(r"^(\d{1,9}) errors?, (\d{1,9}) warnings?, \d+ (?:informations?|notes?)\s*$", re.MULTILINE)
-_FINDING = re.compile(r"^\s+\S.*?:\d+:\d+ - (?:error|warning): .*$", re.MULTILINE)
+_SUM = re.compile(r"^(\d{1,9}) errors?, (\d{1,9}) warnings?, \d+ (?:informations?|notes?)[ \t\r]*$", re.MULTILINE)
+_FINDING = re.compile(r"^[ \t]+\S.*?:\d+:\d+ - (?:error|warning): .*$", re.MULTILINE)
 _NOTHING_CHECKED = "No source files found"
 
 

@@ -96,7 +96,7 @@ def _read_json(data: bytes, path: str, allowance: Allowance) -> EvidenceFile:
 
 
 def _read_text(text: str, path: str, allowance: Allowance) -> EvidenceFile:
-    text = without_colours(text)
+    text = without_colours(text).replace("\r\n", "\n")
     forms = find_text_formats(text)
     if not forms:
         raise NotRecognised("its text is of no known format")

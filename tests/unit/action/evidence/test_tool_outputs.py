@@ -72,6 +72,9 @@ FLAKE8 = "./a.py:1:1: F401 'os' imported but unused\n./a.py:2:80: E501 line too 
     ("content", "tool", "issues"),
     [
         ("All checks passed!\n", "ruff", 0),
+        ("All checks passed!\r\n", "ruff", 0),
+        (RUFF_CONCISE.replace("\n", "\r\n"), "ruff", 2),
+        (MYPY.replace("\n", "\r\n"), "mypy", 2),
         ("\x1b[32mAll checks passed!\x1b[0m\n", "ruff", 0),
         ("All checks passed!\n".encode("utf-16"), "ruff", 0),
         (RUFF_FULL, "ruff", 2),
