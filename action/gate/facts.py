@@ -19,12 +19,15 @@ _PLACES_NAMED = 10
 
 
 class FailingTests:
-    """Cases that failed or broke, told one by one: there may be very many."""
+    """Cases that failed or broke, told one by one: there may be very many.
+
+    Counted by the totals, so that evidence whose cases were left out on its way cannot look green.
+    """
 
     def __init__(self, files: tuple[EvidenceFile, ...]) -> None:
         self._files = files
-        self.count = sum(1 for _ in self.told())
-        self.first = next(self.told(), "")
+        self.count = sum(file.tests.failed + file.tests.errors for file in files if file.tests is not None)
+        self.first = next(self.told(), "not named")
 
     def told(self) -> Iterator[str]:
         for file in self._files:
@@ -43,7 +46,7 @@ class Facts:
 
     def unreadable(self, *kinds: Kind) -> tuple[EvidenceFile, ...]:
         """Files that could not be read and may have held something of these kinds."""
-        return tuple(file for file in self.files if any(kind in kinds for kind in file.could_be))
+        return tuple(file for file in self.files if any(kind in kinds for kind in _suspected(file)))
 
     def runs(self, *purposes: str) -> tuple[ToolRun, ...]:
         return tuple(run for run in self.evidence.runs if run.purpose in purposes)
@@ -106,6 +109,14 @@ class Facts:
             return "No report was given."
         more = len(places) - _PLACES_NAMED
         return f"Looked in: {', '.join(places[:_PLACES_NAMED])}{f' and {more} more' if more > 0 else ''}."
+
+
+def _suspected(file: EvidenceFile) -> tuple[Kind, ...]:
+    """A file of a known kind without a figure is unreadable, whoever made it and whatever was left out on its way."""
+    figures = (file.tests, file.coverage, file.lighthouse, file.issues)
+    if file.kind != "unknown" and not file.could_be and all(figure is None for figure in figures):
+        return (file.kind,)
+    return file.could_be
 
 
 def is_e2e(file: EvidenceFile) -> bool:

@@ -108,3 +108,10 @@ def test_json_has_the_contract_s_shape():
     assert list(document["criteria"][0]) == ["id", "required", "actual", "status", "reason", "evidence"]
     assert document["tests"] == {"total": 1, "passed": 1, "failed": 0, "errors": 0, "skipped": 0}
     assert document["result"] == "PASSED"
+
+
+def test_evidence_that_lost_its_cases_on_the_way_is_no_greener():
+    lost = junit("passed", "failed").model_copy(update={"cases": ()})
+    assert verdict_of({}, lost).result is Result.FAILED
+    broken = EvidenceFile(path="junit.xml", kind="junit", problems=("cut off",))
+    assert verdict_of({}, junit("passed"), broken).result is Result.FAILED
