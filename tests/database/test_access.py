@@ -145,7 +145,7 @@ def test_reads_equal_the_matrix_for_own_and_foreign_rows(peopled: Peopled) -> No
             assert (peopled.own[table] <= seen) is own, (role, token, table)
             assert own or not peopled.own[table] & seen, (role, token, table)
             assert bool(peopled.foreign[table] & seen) is foreign, (role, token, table)
-    assert compared == len(peopled.personas) * 16
+    assert compared == len(peopled.personas) * len(tables(peopled.world)) > 100
 
 
 def test_grants_equal_the_matrix_in_every_cell(peopled: Peopled) -> None:
@@ -177,7 +177,7 @@ def test_nobody_writes_a_table(peopled: Peopled) -> None:
                     connection.execute(command.format(table, column))
                 connection.execute("rollback to savepoint before")
                 tried += 1
-    assert tried == len(peopled.personas) * 16 * len(commands)
+    assert tried == len(peopled.personas) * len(first_columns) * len(commands) > 400
 
 
 def test_every_table_has_row_level_security(peopled: Peopled) -> None:
@@ -238,7 +238,7 @@ def test_matrix_notices_every_dropped_or_widened_policy(server: Database) -> Non
     try:
         full = people(world)
         policies = world.all("select quote_ident(policyname), tablename from pg_policies where schemaname = 'public'")
-        assert len(policies) == 17
+        assert len(policies) >= 17
         assert not differences_now(full)
         mutants = [mutation.format(name=policy, table=table) for policy, table in policies for mutation in MUTATIONS]
         mutants += [f"alter table {table} disable row level security" for table in {table for _, table in policies}]
