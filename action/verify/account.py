@@ -15,6 +15,8 @@ from pathlib import Path
 
 # Ids that systemd hands out dynamically; no account file names them, so nothing on the machine is theirs.
 FIRST_UID, LAST_UID = 61300, 61899
+# In the environment of everything that runs in a sandbox: by it a process is known for ours whatever it did.
+MARKER = "AICD_SANDBOX"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ def lease_account(lock_folder: Path) -> Iterator[Account | None]:
         if descriptor is None:
             continue
         try:
-            # An id that somebody else uses is passed by; its processes are not ours to kill.
-            if not _is_unused(uid):
+            if not _is_free(uid):
                 continue
             try:
                 yield Account(uid)
@@ -116,12 +117,26 @@ def _lock(path: Path) -> int | None:
     return descriptor
 
 
-def _is_unused(uid: int) -> bool:
+def _is_free(uid: int) -> bool:
+    """Whether an id whose lock we hold is nobody's.
+
+    What a killed verification of ours left running under it is ended; an id that anybody else uses is passed by.
+    """
     try:
         pwd.getpwuid(uid)
     except KeyError:
+        found = list(processes_of(uid))
+        if all(_is_ours(pid) for pid in found):
+            kill_all_of(uid)
         return next(processes_of(uid), None) is None
     return False
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return f"{MARKER}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
 
 
 def is_zombie(pid: int) -> bool:

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from action.verify.account import Account, can_switch_user, end_process, kill_all_of, lease_account
+from action.verify.account import MARKER, Account, can_switch_user, end_process, kill_all_of, lease_account
 
 KEEP_BYTES = 4_000_000
 MOST_OUTPUT_BYTES = 500_000_000
 MOST_CHANNEL_BYTES = 200_000_000
-MARKER = "AICD_SANDBOX"
 LIMITS = {"CORE": 0, "FSIZE": 1_000_000_000, "AS": 32_000_000_000}
 MOST_PROCESSES = 1024
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36

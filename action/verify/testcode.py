@@ -235,8 +235,11 @@ def weaknesses(old: FunctionNode, new: FunctionNode) -> Iterator[str]:
     loosened = _approximations(new) - _approximations(old)
     if loosened > 0:
         yield "it compares approximately what it compared exactly"
-    if _swallows(new) and not _swallows(old):
-        yield "it swallows exceptions now"
+
+
+def swallows_now(old: FunctionNode, new: FunctionNode) -> bool:
+    """Whether a failed assertion may end inside the test, and could not before."""
+    return _swallows(new) and not _swallows(old)
 
 
 def _strictness(node: FunctionNode) -> list[int]:

@@ -19,6 +19,22 @@ from tests.acceptance.verify_packages import CALC, PACKAGES, Package, make_repos
 pytestmark = pytest.mark.acceptance
 # The whole table takes minutes; one package with every cheat, and every package with its fix, stand for it.
 WIDE = os.environ.get("AICD_WIDE_TESTS") == "1"
+# What only integrity can see, or has to name: the tests alone would be green, or would not say why they are red.
+NAMED = {
+    "equals_everything": "equality-subverted",
+    "inputs_hard_coded": "answer-hard-coded",
+    "folder_named_pytest": "module-shadowed",
+    "tests_deleted": "test-vanished",
+    "skipped": "test-skipped",
+    "expected_to_fail": "test-xfailed",
+    "assert_true": "test-weakened",
+    "exception_swallowed": "test-weakened",
+    "code_ends_the_process": "report-mismatch",
+    "function_ends_the_process": "report-mismatch",
+    "code_talks_to_the_recorder": "report-mismatch",
+    "ini_ignores": "config-relaxed",
+    "conftest_rewrites_outcomes": "config-relaxed",
+}
 TABLE = [
     pytest.param(package, cheat, id=f"{package.name}-{cheat}")
     for package in (PACKAGES if WIDE else (CALC,))
@@ -31,18 +47,14 @@ TABLE = [
 def test_cheat_instead_of_the_fix_is_failed(package: Package, cheat: str, tmp_path: Path) -> None:
     verdict = judged(tmp_path, package, verify_cheats.ALL[cheat](package))
     assert verdict.result == "FAILED"
+    if cheat in NAMED:
+        assert any(NAMED[cheat] in line for one in verdict.failing() for line in one.evidence), verdict.failing()
 
 
 @pytest.mark.parametrize("package", [pytest.param(package, id=package.name) for package in PACKAGES])
 def test_honest_fix_is_passed(package: Package, tmp_path: Path) -> None:
     verdict = judged(tmp_path, package, {package.source: package.fixed})
     assert verdict.result == "PASSED", verdict.failing()
-
-
-@pytest.mark.parametrize("cheat", ["equals_everything", "inputs_hard_coded", "folder_named_pytest"])
-def test_cheat_that_passes_every_test_is_named_by_integrity(cheat: str, tmp_path: Path) -> None:
-    verdict = judged(tmp_path, CALC, verify_cheats.ALL[cheat](CALC))
-    assert [one.id for one in verdict.failing() if one.id == "integrity"], verdict
 
 
 def judged(folder: Path, package: Package, change: verify_cheats.Change) -> Verdict:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from action.verify.checkout import Snapshot
 from action.verify.layout import is_test_module
-from action.verify.testcode import TestFunction, read_tests, weaknesses
+from action.verify.testcode import TestFunction, read_tests, swallows_now, weaknesses
 from controlplane.evidence import IntegrityFinding
 
 
@@ -71,6 +71,8 @@ class _Library:
         return "test-vanished", True, "it is gone, and no test with an equal body stands elsewhere"
 
     def _weaker(self, old: TestFunction, new: TestFunction) -> str:
+        if swallows_now(old.node, new.node):
+            return "it swallows exceptions now"
         gone = [assertion for assertion in old.assertions if assertion not in self.assertions]
         if new.parameters < old.parameters and new.weight < old.weight:
             return f"it has {new.parameters} sets of parameters, and had {old.parameters}"
