@@ -1,0 +1,122 @@
+"""`aicd deliver SPEC --repo PATH`: a specification built, measured and judged in a local repository.
+
+The action's own verbs do the work, as on a runner; the repository on this machine stands where GitHub would.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.errors import CallerError, UsageError
+from controlplane.states import Result
+from local.commands.output import print_json, say
+from local.stack.places import REPOSITORY_ROOT, make_private, state_home
+
+app = typer.Typer(add_completion=False)
+
+# What a verb of the action may see of this shell; no token of the user's is among them.
+PASSED_ON = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "AICD_CACHE_DIR", "TMPDIR", "TERM", "AICD_STACK")
+
+
+@app.command()
+def deliver(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A specification that has its plan.")],
+    repo: Annotated[Path, typer.Option(help="A git repository; the result becomes a branch in it.")],
+    agent_command: Annotated[str, typer.Option(help="The program that builds; default: the files of the spec.")] = "",
+    max_iterations: Annotated[int, typer.Option(min=1, help="Attempts an agent has for each sprint.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Build a specification in a local repository, sprint after sprint, and judge each against its DoD.
+
+    Exit code: 0 every sprint passed, 1 one did not or the specification is invalid, 2 usage.
+    """
+    if not spec.is_file():
+        raise UsageError(f"There is no specification {spec}.", fix="Name an existing file.")
+    if not (repo / ".git").exists() and not (repo / "HEAD").exists():
+        raise UsageError(f"{repo} is not a git repository.", fix="Name one with --repo PATH.")
+    results = make_private(state_home(dict(os.environ)), traversable=True) / "deliveries"
+    folder = Path(tempfile.mkdtemp(prefix="delivery-", dir=make_private(results, traversable=True)))
+    folder.chmod(0o711)
+    sprints: list[dict[str, Any]] = []
+    for label in _sprints(spec):
+        onto = sprints[-1]["branch"] if sprints else ""
+        inputs = {"agent-command": agent_command, "max-iterations": str(max_iterations), "target-branch": onto}
+        sprints.append(_deliver_sprint(spec, repo, label, inputs, folder / label))
+        if sprints[-1]["result"] != Result.PASSED:
+            break
+    passed = all(sprint["result"] == Result.PASSED for sprint in sprints)
+    outcome = {"result": "PASSED" if passed else "FAILED", "repository": str(repo.resolve()), "sprints": sprints}
+    if json:
+        print_json(outcome)
+    else:
+        for sprint in sprints:
+            print(f"{sprint['sprint']}: {sprint['result']}  branch {sprint['branch']}  report {sprint['report']}")
+    raise typer.Exit(0 if passed else 1)
+
+
+def _sprints(spec: Path) -> list[str]:
+    from controlplane.specfile import check_spec
+
+    check = check_spec(spec.read_bytes(), spec.name)
+    if check.spec is None:
+        first = check.problems[0]
+        raise CallerError(
+            f"The specification cannot be built: line {first.line}, column {first.column}: {first.message}",
+            fix=f"See every problem with `aicd spec check {spec}`.",
+        )
+    if check.spec.plan is None:
+        raise CallerError("The specification has no plan.", fix="Write its sprints; docs/writing-a-specification.md.")
+    return [sprint.label for sprint in check.spec.plan.sprints]
+
+
+def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], folder: Path) -> dict[str, Any]:
+    make_private(folder, traversable=True)
+    given = {
+        **inputs,
+        "mode": "deliver",
+        "spec-path": spec.name,
+        "sprint": label,
+        "target-repository": str(repo.resolve()),
+        "pull-request": "none",
+    }
+    environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environ |= {f"AICD_{name.upper().replace('-', '_')}": value for name, value in given.items()}
+    environ |= {
+        "AICD_RUN_DIR": str(folder),
+        "GITHUB_WORKSPACE": str(spec.resolve().parent),
+        "PYTHONPATH": str(REPOSITORY_ROOT),
+    }
+    say(f"sprint {label}")
+    code = subprocess.run(
+        [sys.executable, "-P", "-m", "action", "deliver"],
+        env=environ,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        check=False,
+    ).returncode
+    verdict = (_load(folder / "report" / "summary.json") or {}).get("verdict")
+    run = _load(folder / "run.json") or {}
+    change = _load(folder / "change.json") or {}
+    if verdict is None and code > 1:
+        raise CallerError("The sprint could not be delivered; see the lines above.", fix="Mend what they name.")
+    return {
+        "sprint": label,
+        "result": verdict["result"] if verdict else Result.FAILED.value,
+        "verdict": verdict,
+        "branch": run.get("branch"),
+        "commit": change.get("head"),
+        "report": str(folder / "report" / "report.html"),
+    }
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    return jsonlib.loads(path.read_text()) if path.exists() else None
