@@ -7,6 +7,7 @@ from __future__ import annotations
 
 MAX_BYTES = 1 << 20
 MAX_LINES = 25_000
+MAX_MARKDOWN_LINES = 10_000  # each costs its reader ten times what a line of YAML does
 MAX_VALUES = 20_000
 MAX_DEPTH = 50
 MAX_NUMBER_LENGTH = 40

@@ -21,6 +21,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from controlplane.specfile.limits import MAX_MARKDOWN_LINES
 from controlplane.specfile.names import slug
 from controlplane.specfile.tree import Path, Place, Tree, Unreadable, problem_at
 from controlplane.specfile.yaml_reader import read_yaml
@@ -51,6 +52,8 @@ _PATH = re.compile(r"(?:^|\s)path=(?:\"(?P<quoted>[^\"]*)\"|'(?P<single>[^']*)'|
 def read_markdown(text: str) -> tuple[Tree, str]:
     """The document, and its body as the letter. Raises `Unreadable`."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.count("\n") > MAX_MARKDOWN_LINES:
+        raise Unreadable(f"The Markdown has more than {MAX_MARKDOWN_LINES:,} lines. Split it into several documents.")
     front, body, front_line, first_line = _split(text)
     tree = _read_front(front, front_line)
     _Body(tree, body, first_line).read()

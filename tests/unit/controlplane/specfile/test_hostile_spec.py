@@ -29,11 +29,11 @@ BOMBS = {
 }
 
 SLOW = {
-    "list items": (FRONT + b"## Sprint 1\n### US1\n" + b"- [ ] x\n" * 15_000, "s.md"),
-    "headings": (FRONT + b"## Sprint 1\n### US1\n" * 6_000, "s.md"),
+    "list items": (FRONT + b"## Sprint 1\n### US1\n" + b"- [ ] x\n" * 9_000, "s.md"),
+    "headings": (FRONT + b"## Sprint 1\n### US1\n" * 4_900, "s.md"),
     "sentences": (FRONT + b"## Sprint 1\n### US1\n" + b"as a as a I want " * 50_000, "s.md"),
     "quotes": (b"> " * (MIB // 2), "s.md"),
-    "references": (b"[a]: b\n" * 20_000, "s.md"),
+    "references": (b"[a]: b\n" * 9_000, "s.md"),
     "long text": (b"a: " + b"word " * (MIB // 6), "s.yaml"),
     "duplicates": (b"{" + b",".join(b'"a":1' for _ in range(19_000)) + b"}", "s.json"),
     "strangers": (b"{" + b",".join(b'"k%d":1' % n for n in range(19_000)) + b"}", "s.json"),
