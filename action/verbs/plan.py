@@ -16,7 +16,7 @@ def run(context: Context) -> int:
     if plan is None:
         raise CallerError(
             "The specification is a letter without a plan, and planning needs a model, which is not offered yet.",
-            "Send sprints with stories and a Definition of Done: docs/specification.md shows how.",
+            "Send sprints with stories and a Definition of Done: docs/writing-a-specification.md shows how.",
             "planning-not-offered",
         )
     sprint = pick_sprint(plan, started.sprint_label)
