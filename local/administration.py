@@ -41,9 +41,10 @@ class Administration:
         return False
 
     def create_project(self, project: Mapping[str, Any]) -> dict[str, Any]:
-        """{repo, name?, organisation?, default_branch?, workflow?, policy?} → the project with its project_id.
+        """{repo, name?, organisation?, default_branch?, workflow?, policy?, repository_id?, repository_owner_id?}
+        → the project with its project_id. Again with the same repo changes what is given.
 
-        Again with the same repo changes what is given.
+        The two ids are GitHub's; without them no identity token is exchanged for a run of the project.
         """
         return dict(self._call("create_project_v1", json.dumps(dict(project))))
 
@@ -61,6 +62,10 @@ class Administration:
     def revoke_token(self, jti: str, reason: str) -> bool:
         """False when the token was revoked before. It is dead at once."""
         return bool(self._call("revoke_token_v1", jti, reason))
+
+    def revoke_run_tokens(self, run_id: str, reason: str) -> int:
+        """End every token that was exchanged for this run; how many lived."""
+        return int(self._call("revoke_run_tokens_v1", run_id, reason))
 
     def configure_webhook(self, kind: str, url: str, secret: str) -> None:
         """Where the cloud's database webhook goes for one kind of outbox row."""

@@ -71,6 +71,14 @@ class FunctionsStore(Caller):
         """The CI run that the run is bound to: another than ours when somebody was faster."""
         return str(self._call("bind_run_v1", dict, run_id=run_id, ci_run_id=ci_run_id, url=url)["ci_run_id"])
 
+    def describe_run_trust(self, run_id: str) -> Row | None:
+        """Whose identity token may be exchanged for a token of this run; None when there is no such run."""
+        return self._look_up("describe_run_trust_v1", run_id=run_id)
+
+    def claim_identity(self, claim: Mapping[str, Any]) -> str:
+        """Claim an identity before a token is minted for it. Mint only when the outcome is `claimed`."""
+        return str(self._call("claim_identity_v1", dict, claim=claim)["outcome"])
+
     def abandon_run(self, run_id: str, code: str, reason: str) -> Row:
         return self._call("abandon_run_v1", dict, run_id=run_id, code=code, reason=reason)
 

@@ -1,7 +1,9 @@
 -- The operator's verbs: called by the owner over a direct connection, granted to nobody.
 -- Invoker rights: the owner needs no others.
 
--- Makes or changes the project of a repository: {repo, name?, organisation?, default_branch?, workflow?, policy?}.
+-- Makes or changes the project of a repository: {repo, name?, organisation?, default_branch?, workflow?, policy?,
+-- repository_id?, repository_owner_id?}. The two ids are GitHub's and pin the repository (null for both lets it go); they
+-- are never learnt from a token, for whoever came first would be trusted.
 create function public.create_project_v1(p_project jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -12,20 +14,25 @@ begin
     values (coalesce(p_project ->> 'organisation', split_part(p_project ->> 'repo', '/', 1)))
     on conflict (name) do update set name = excluded.name
     returning id into owning;
-    insert into public.projects as known (organisation_id, name, repo, default_branch, workflow, policy)
+    insert into public.projects as known (organisation_id, name, repo, default_branch, workflow, policy,
+        repository_id, repository_owner_id)
     values (owning, coalesce(p_project ->> 'name', p_project ->> 'repo'), p_project ->> 'repo',
         coalesce(p_project ->> 'default_branch', 'main'), coalesce(p_project ->> 'workflow', 'aicd.yml'),
-        coalesce(p_project -> 'policy', '{}'))
+        coalesce(p_project -> 'policy', '{}'), p_project ->> 'repository_id', p_project ->> 'repository_owner_id')
     on conflict (lower(repo)) do update
     set name = coalesce(p_project ->> 'name', known.name),
         organisation_id = case when p_project ? 'organisation' then excluded.organisation_id else known.organisation_id end,
         default_branch = coalesce(p_project ->> 'default_branch', known.default_branch),
         workflow = coalesce(p_project ->> 'workflow', known.workflow),
-        policy = coalesce(p_project -> 'policy', known.policy)
+        policy = coalesce(p_project -> 'policy', known.policy),
+        repository_id = case when p_project ? 'repository_id' then excluded.repository_id else known.repository_id end,
+        repository_owner_id = case when p_project ? 'repository_owner_id'
+            then excluded.repository_owner_id else known.repository_owner_id end
     returning * into made;
     perform private.audit('create_project', 'projects', made.id::text, made.id, p_project);
     return jsonb_build_object('project_id', made.id, 'organisation_id', made.organisation_id, 'repo', made.repo,
-        'default_branch', made.default_branch, 'workflow', made.workflow, 'policy', made.policy);
+        'default_branch', made.default_branch, 'workflow', made.workflow, 'policy', made.policy,
+        'repository_id', made.repository_id, 'repository_owner_id', made.repository_owner_id);
 end
 $$;
 revoke all on function public.create_project_v1(jsonb) from public, anon, authenticated, service_role;

@@ -27,7 +27,12 @@ create table public.projects (
     default_branch text not null default 'main' check (length(default_branch) between 1 and 255),
     workflow text not null default 'aicd.yml' check (length(workflow) between 1 and 255),
     policy jsonb not null default '{}' check (jsonb_typeof(policy) = 'object'),
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    -- GitHub's numbers for the repository and its owner: a name can be given up and taken by somebody else. null: no
+    -- identity token of that repository is exchanged for a run's token.
+    repository_id text check (repository_id ~ '^[1-9][0-9]{0,19}$'),
+    repository_owner_id text check (repository_owner_id ~ '^[1-9][0-9]{0,19}$'),
+    constraint projects_pinned_whole check ((repository_id is null) = (repository_owner_id is null))
 );
 -- GitHub does not tell names apart by case; one repository is one project.
 create unique index idx_projects_repo on public.projects (lower(repo));

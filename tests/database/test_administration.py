@@ -69,6 +69,7 @@ def test_operators_verbs_are_the_owners_alone(world: World) -> None:
             "disallow_sender_v1": {"pattern": "a@b.c"},
             "create_mailbox_v1": {"email": "a@b.c"},
             "revoke_token_v1": {"jti": "x", "reason": ""},
+            "revoke_run_tokens_v1": {"run_id": made["run_id"], "reason": ""},
             "configure_webhook_v1": {"kind": "notify", "url": "x", "secret": "y"},
             "observe_mail_v1": {"gmail_id": "x"},
         }.items():
