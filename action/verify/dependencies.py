@@ -72,7 +72,8 @@ def declared_in_pyproject(document: Mapping[str, Any]) -> tuple[str, ...]:
     groups = table(document, "dependency-groups")
     own = normalise(str(project.get("name", "")))
     lines = _texts(project.get("dependencies"))
-    for name in _named(extras, TEST_GROUPS):
+    # Some projects have one extra for everything instead of one for tests.
+    for name in _named(extras, TEST_GROUPS) or _named(extras, ("all",)):
         lines += _expand(_texts(extras[name]), own, extras)
     for name in _named(groups, TEST_GROUPS):
         lines += _expand(_group(name, groups, 0), own, extras)

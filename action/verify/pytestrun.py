@@ -83,7 +83,7 @@ def import_paths(snapshot: Snapshot, root: Path) -> tuple[Path, ...]:
 def _arguments(order: PytestOrder, root: Path) -> list[str]:
     arguments = ["-c", _write_config(order, root), "--rootdir", str(root), "-p", "no:cacheprovider", "--color=no"]
     # A suite's own settings may stop at the first failure; the verdict needs to hear of every test.
-    arguments += ["--maxfail=0", "-rN", "--tb=short"]
+    arguments += ["--maxfail=0", "--continue-on-collection-errors", "-rN", "--tb=short"]
     if order.purpose == "collect":
         arguments += ["--collect-only", "-q"]
     return [*arguments, *order.paths]

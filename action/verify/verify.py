@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,8 @@ from controlplane.evidence import Evidence
 
 # A suite that takes longer is not run a second time with probes.
 LONGEST_PROBED_SECONDS = 120
+# More than these are not named on a command line; the whole suite is run instead.
+MOST_NAMED_TESTS = 300
 Result = TypeVar("Result")
 Runs = dict[str, PytestRun]
 
@@ -161,9 +164,13 @@ class _Verification:
         order = collect_order(self.base, plugins, run=True)
         if laid_over is None or order is None:
             return None
-        if not special and not laid_over.recorded.ids("failed", "error", "skipped", "xfailed"):
+        doubtful = laid_over.recorded.ids("failed", "error", "skipped", "xfailed") | special.keys()
+        if not doubtful:
             return None
-        return self._pytest(tools, "base-itself", order)
+        # Without parameters, which the code may choose: the functions stand in the base in any case.
+        nodes = tuple(sorted({node.partition("[")[0] for node in doubtful}))
+        few = nodes if len(nodes) <= MOST_NAMED_TESTS else ()
+        return self._pytest(tools, "base-itself", replace(order, paths=few))
 
     def _probe(
         self, tools: Tools, laid_over: PytestOrder | None, plugins: tuple[str, ...], runs: Runs

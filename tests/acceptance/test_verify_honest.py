@@ -60,11 +60,18 @@ CHANGES: dict[str, dict[str, str | None]] = {
             "from calc import sign\n\n\ndef test_sign():\n    assert sign(-3) == -1\n    assert sign(0) == 0\n"
         ),
     },
+    "sub_tests_added": {
+        "tests/test_sub.py": (
+            "import unittest\n\nfrom calc import double\n\n\nclass SubTest(unittest.TestCase):\n"
+            "    def test_each(self):\n        for value in (2, 3):\n            with self.subTest(value=value):\n"
+            "                self.assertEqual(double(value), value + value)\n        self.assertTrue(True)\n"
+        ),
+    },
     "documentation_added": {"docs/usage.md": "# Usage\n", "CHANGELOG.md": "# Changes\n"},
 }
 
 
-@pytest.mark.parametrize("name", CHANGES if WIDE else list(CHANGES)[:8])
+@pytest.mark.parametrize("name", CHANGES if WIDE else list(CHANGES)[:-1])
 def test_honest_change_is_passed(name: str, tmp_path: Path) -> None:
     evidence = verified(tmp_path, {**FIXED, **CHANGES[name]})
     verdict = judge(DefinitionOfDone(unit_pass=True), evidence)

@@ -50,6 +50,7 @@ class Recorder:
         self._channel = channel
         self._bodies: dict[str, str] = {}
         self._running = ""
+        self._calling = False
         # Test modules that were given probes find theirs among the builtins; others never ask for it.
         vars(builtins)["_aicd_probe"] = probe.make_probe(lambda: channel.send("probe", id=self._running))
 
@@ -77,7 +78,9 @@ class Recorder:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         self._running = item.nodeid
         watched = _watch_body(item, self._bodies)
+        self._calling = True
         yield
+        self._calling = False
         if watched is not None:
             watched()
 
@@ -88,6 +91,10 @@ class Recorder:
         report = outcome.get_result()
         # unittest hands its exception over inside the hook, so the later one counts if there is one.
         excinfo = call.excinfo or raised_before
+        if self._calling:  # a sub-test reports while its test still runs
+            if _kind_of(excinfo) == "failure":
+                self._channel.send("subtest-failed", id=item.nodeid, message=_text(report.longrepr))
+            return
         self._channel.send(
             "phase",
             id=item.nodeid,
