@@ -83,11 +83,14 @@ class Failure(Noun):
 
 
 class Published(Noun):
-    """`published.json`: what publish put where. Empty texts stand for what was not made, and `note` says why."""
+    """`published.json`: what publish put where. Empty texts stand for what was not made, and `note` says why.
+
+    `kept` says that report and artifacts are where they belong.
+    """
 
     pull_request_url: str = ""
     pull_request_number: int | None = None
     draft: bool = False
     pushed: bool = False
     note: str = ""
-    artifacts: tuple[dict[str, Any], ...] = ()
+    kept: bool = False

@@ -9,10 +9,10 @@ import json
 from typing import Any
 
 from action.context import Context
-from action.run import Failure, Run
-from action.verbs.publish import compose, write_reports
+from action.run import Failure, Published, Run
+from action.verbs.publish import compose, keep_artifacts, write_reports
 from controlplane.errors import BrokenPromise, Conflict
-from controlplane.report import Report, summarise
+from controlplane.report import Report
 from controlplane.states import Result
 
 
@@ -26,7 +26,7 @@ def run(context: Context) -> int:
         return 1 if failure else 0
     _explain_silence(context)
     report = compose(context, started)
-    summary = _summary(context, report)
+    summary = _summary(context, started, report)
     result = report.result
     if started.controlled and context.store is not None:
         result = _finish(context, started, result, summary)
@@ -36,26 +36,32 @@ def run(context: Context) -> int:
 
 
 def _explain_silence(context: Context) -> None:
-    """A run with neither verdict nor failure was killed: by a cancel, a time limit, or the machine."""
-    from controlplane.verdict import Verdict
+    """A run that was neither published nor failed was killed: by a cancel, a time limit, or the machine.
 
-    if context.folder.load("failure", Failure) or context.folder.load("verdict", Verdict):
+    A verdict alone is no result: what it speaks of has not reached anybody.
+    """
+    if context.folder.load("failure", Failure) or context.folder.load("published", Published):
         return
     last = context.folder.last_begun() or "start"
     message = f"The run was ended from outside during `{last}`: cancelled, out of time, or the runner was lost."
     context.keep_failure(BrokenPromise(message, "Start it again; its log says more.", "interrupted"))
 
 
-def _summary(context: Context, report: Report) -> dict[str, Any]:
-    """What publish wrote, when it says the same as we do; else written now, since publish did not get so far."""
+def _summary(context: Context, started: Run, report: Report) -> dict[str, Any]:
+    """What publish wrote, when all of it is kept and says the same as we do; else written and kept now."""
     path = context.folder.report / "summary.json"
-    if path.exists():
+    published = context.folder.load("published", Published) or Published()
+    if published.kept:
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if known["status"] == report.result.value:
             return known
-    write_reports(context, report)
+    report = report.model_copy(update={"pull_request_url": published.pull_request_url})
+    trouble = keep_artifacts(context, started, write_reports(context, report))
+    if trouble is not None:
+        context.console.warning(f"The report could not be kept: {trouble}")
     context.console.write_summary((context.folder.report / "report.md").read_text(encoding="utf-8"))
-    return summarise(report)
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
 
 
 def _finish(context: Context, started: Run, result: Result, summary: dict[str, Any]) -> Result:

@@ -42,8 +42,10 @@ def run(context: Context) -> int:
         report = report.model_copy(update={"notes": (*report.notes, published.note)})
     artifacts = write_reports(context, report)
     context.folder.save("published", published)
-    late = _upload(context, started, artifacts)
-    if late is not None:
+    late = keep_artifacts(context, started, artifacts)
+    if late is None:
+        context.folder.save("published", published.model_copy(update={"kept": True}))
+    else:
         context.keep_failure(late)
     _tell(context, report)
     if first := trouble or late:
@@ -182,8 +184,8 @@ def _record(context: Context, started: Run, change: Change, published: Published
     context.store.record_pull_request(started.run_id, noted)
 
 
-def _upload(context: Context, started: Run, artifacts: list[Artifact]) -> AicdError | None:
-    """Send everything; the error that stopped it, if one did."""
+def keep_artifacts(context: Context, started: Run, artifacts: list[Artifact]) -> AicdError | None:
+    """Send everything to Storage; the error that stopped it, if one did. Sending it again changes nothing."""
     if context.store is None or not started.controlled:
         return None
     try:

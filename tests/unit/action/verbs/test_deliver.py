@@ -144,6 +144,15 @@ def test_finish_after_a_killed_build_says_what_was_interrupted(area: Path, call_
     assert summary(area)["status"] == "FAILED"
 
 
+def test_verdict_that_was_never_published_is_no_result(area: Path, origin: Path, call_verb: Verb) -> None:
+    write_spec(area)
+    for verb in ("start", "plan", "build", "verify", "gate"):
+        assert call_verb(verb).returncode == 0
+    assert call_verb("finish").returncode == 1
+    assert (summary(area)["status"], summary(area)["verdict"]["result"]) == ("FAILED", "PASSED")
+    assert failure(area)["code"] == "interrupted"
+
+
 def test_finish_twice_gives_one_answer(area: Path, call_verb: Verb) -> None:
     write_spec(area)
     call_verb("deliver")
