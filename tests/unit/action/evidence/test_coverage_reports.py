@@ -34,6 +34,10 @@ def test_methods_lines_are_not_counted_twice(read):
     assert figures(file) == (1, 2)
 
 
+def test_methods_lines_do_not_count_beside_the_class_s_own(read):
+    assert figures(read(cobertura(klass("a.py", line(1, 1), methods=line(1, 1) + line(7, 3))))) == (1, 1)
+
+
 def test_class_with_lines_in_its_methods_alone_is_counted_by_them(read):
     assert figures(read(cobertura(klass("a.py", "", methods=line(2, 0) + line(3, 4))))) == (1, 2)
 
