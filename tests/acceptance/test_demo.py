@@ -42,7 +42,15 @@ def test_demo_ends_with_a_pull_request_that_met_its_definition_of_done(state_fol
     assert document["result"] == document["verdict"]["result"] == "PASSED"
     assert document["iterations"] == 2, "the first attempt must miss coverage, the second meet it"
     asked = {row["id"]: row for row in document["verdict"]["criteria"]}
-    assert {"unit_pass", "coverage_min", "tests_min", "lint_pass", "type_check", "acceptance_traced", "integrity"} <= set(asked)
+    assert {
+        "unit_pass",
+        "coverage_min",
+        "tests_min",
+        "lint_pass",
+        "type_check",
+        "acceptance_traced",
+        "integrity",
+    } <= set(asked)
     assert {row["status"] for row in asked.values()} == {"passed"}
     assert document["verdict"]["coverage"] >= asked["coverage_min"]["required"]
 

@@ -129,7 +129,7 @@ def test_refused_mail_does_not_shadow_a_later_honest_one(stack: Aicd, tmp_path: 
     [
         ("empty", b""),
         ("no-headers", b"just some text, no headers at all"),
-        ("broken-mime", b"From: g@requests.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-"),
+        ("broken-mime", b"From: g@requests.example\r\nContent-Type: multipart/mixed;boundary=x\r\n\r\n--x\r\nContent-"),
         ("wrong-charset", compose(message_id="charset").replace(b'"utf-8"', b'"klingon-8"')),
         ("nested-brackets", compose(message_id="brackets", attachment="a: " + "[" * 1_000_000)),
         ("big", compose(message_id="big", attachment="# " + "x" * 30_000_000)),
