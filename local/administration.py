@@ -67,6 +67,22 @@ class Administration:
         """End every token that was exchanged for this run; how many lived."""
         return int(self._call("revoke_run_tokens_v1", run_id, reason))
 
+    def list_outbox(self, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Rows in one state (PENDING, DONE, DEAD), or all that are not done; dead ones first."""
+        return list(self._call("list_outbox_v1", state, str(limit)))
+
+    def requeue_outbox(self, outbox_id: str) -> dict[str, Any]:
+        """Have a row worked off now: {outcome: due, leased or replaced, run_id, row}.
+
+        `replaced`: its run had failed, and its sprint has another one, `run_id`. Raises NotFound, and Conflict where
+        there is nothing left to do.
+        """
+        return dict(self._call("requeue_outbox_v1", outbox_id))
+
+    def drop_outbox(self, outbox_id: str, reason: str) -> dict[str, Any]:
+        """Take a dead row away; the row as it was. Raises NotFound, and Conflict for a row that is not dead."""
+        return dict(self._call("drop_outbox_v1", outbox_id, reason))
+
     def configure_webhook(self, kind: str, url: str, secret: str) -> None:
         """Where the cloud's database webhook goes for one kind of outbox row."""
         self._call("configure_webhook_v1", kind, url, secret)

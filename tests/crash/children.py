@@ -1,0 +1,102 @@
+"""The nursery as a test uses it: children that carry out one piece of work, and are killed where the test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tests.crash.world import PUSH_AUDIENCE, ROOT, World, outbox_call, push_body
+
+__all__ = ["INTAKE", "OUTBOX", "PUSH_AUDIENCE", "RUN", "Life", "Nursery", "sample"]
+
+INTAKE = ("functions/_shared/intake", "functions/gmail_push", "functions/_shared/gmail/client", "controlplane/store")
+OUTBOX = (
+    "functions/_shared/outbox",
+    "functions/_shared/workflows",
+    "functions/_shared/gmail/client",
+    "controlplane/store",
+)
+RUN = ("action/verbs", "action/publish", "action/gitrepo", "action/runfolder", "action/journal", "controlplane/store")
+
+
+@dataclass(frozen=True)
+class Life:
+    """What became of a child. `effects` are (step, what was called), for a child that was not killed."""
+
+    killed: bool
+    status: int = -1
+    steps: int = 0
+    effects: tuple[tuple[int, str], ...] = ()
+
+
+class Nursery:
+    """Starts in the functions' environment; use as a context manager."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._log = (world.folder / "nursery.log").open("a")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.nursery"],
+            cwd=ROOT,
+            env={**os.environ, **world.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        assert self._process.stdout is not None
+        assert json.loads(self._process.stdout.readline())["ready"] == self._process.pid
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+        self._log.close()
+
+    def push(self, die_at: int = 0, watched: tuple[str, ...] = ()) -> Life:
+        """gmail-push is called as Pub/Sub calls it."""
+        headers = {"Authorization": f"Bearer {self._world.id_token()}"}
+        arguments = {"function": "gmail_push", "body": push_body(self._world.mailbox).decode(), "headers": headers}
+        return self._bear("function", arguments, die_at, watched)
+
+    def call(self, function: str, die_at: int = 0, watched: tuple[str, ...] = ()) -> Life:
+        """dispatch, notify or tick is called as the database calls it."""
+        body, headers = outbox_call()
+        arguments = {"function": function, "body": body.decode(), "headers": headers}
+        return self._bear("function", arguments, die_at, watched)
+
+    def act(self, verb: str, arguments: dict[str, Any], die_at: int = 0, watched: tuple[str, ...] = ()) -> Life:
+        return self._bear("act", {"verb": verb, **arguments}, die_at, watched)
+
+    def _bear(self, work: str, arguments: dict[str, Any], die_at: int, watched: tuple[str, ...]) -> Life:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        order = {"work": work, "arguments": arguments, "die_at": die_at, "watched": watched}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        said = json.loads(self._process.stdout.readline())
+        effects = tuple((step, what) for step, what in said.pop("effects", ()))
+        return Life(effects=effects, **said)
+
+
+def sample(whole: Life, budget: int) -> list[int]:
+    """Steps to die at: the ones before, at and after every call to the outside, then evenly spread, `budget` in all.
+
+    With a budget of 0: every step.
+    """
+    if not budget:
+        return list(range(1, whole.steps + 1))
+    around = sorted({near for step, _ in whole.effects for near in (step, step + 1) if near <= whole.steps})
+    rest = [step for step in range(1, whole.steps + 1) if step not in around]
+    room = max(0, budget - len(around))
+    spread = rest[:: max(1, len(rest) // room)][:room] if room else []
+    return sorted({*around, *spread})

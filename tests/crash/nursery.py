@@ -1,0 +1,186 @@
+"""Children that can be killed at any line: `python -m tests.crash.nursery`.
+
+One process imports everything once and forks a fresh child for each order, so that a child costs milliseconds. A child
+carries one piece of the product out, as it is deployed, under a counter of what it does: every line of the watched
+files, and every call to the outside before it is made and after it was answered. At the n-th it ends itself with
+SIGKILL, in whatever it is.
+
+Orders and answers are lines of JSON on stdin and stdout:
+`{"work", "die_at", "watched", "arguments"}` → `{"killed", "status", "steps", "effects"}`, `effects` being
+`[number of the step, what was called]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+# The calls that change something outside this process, by file and function.
+OUTSIDE = {
+    ("httpx/_client.py", "send"): "http",
+    ("requests/sessions.py", "send"): "http",
+    ("action/gitrepo/git.py", "talk"): "git",
+}
+
+
+class Counter:
+    """Counts what happens in this process and ends it at the chosen step. One count for all threads."""
+
+    def __init__(self, watched: tuple[str, ...], die_at: int) -> None:
+        self.steps = 0
+        self.effects: list[tuple[int, str]] = []
+        self._die_at = die_at
+        self._watched = watched
+        self._lock = threading.Lock()
+        self._kinds: dict[str, str] = {}
+
+    def start(self) -> None:
+        threading.settrace(self._enter)
+        sys.settrace(self._enter)
+
+    def _enter(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
+        code = frame.f_code
+        if self._is_watched(code.co_filename):
+            return self._follow
+        for (file, name), kind in OUTSIDE.items():
+            if code.co_name == name and code.co_filename.endswith(file):
+                self._step(f"before {kind} {_words(frame)}")
+                return self._leave(kind)
+        return None
+
+    def _is_watched(self, file: str) -> bool:
+        if file not in self._kinds:
+            inside = file.startswith(str(ROOT)) and file[len(str(ROOT)) + 1 :].startswith(self._watched)
+            self._kinds[file] = "watched" if inside else ""
+        return bool(self._kinds[file])
+
+    def _follow(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
+        if event == "line":
+            self._step("")
+        return self._follow
+
+    def _leave(self, kind: str) -> Callable[..., Any]:
+        def leave(frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
+            if event == "return":
+                self._step(f"after {kind} {_words(frame)}")
+            return leave
+
+        return leave
+
+    def _step(self, effect: str) -> None:
+        with self._lock:
+            self.steps += 1
+            if effect:
+                self.effects.append((self.steps, effect))
+            if self.steps == self._die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _words(frame: FrameType) -> str:
+    request = frame.f_locals.get("request")
+    if request is not None and hasattr(request, "method"):
+        return f"{request.method} {str(request.url).split('?', 1)[0]}"
+    return " ".join(str(word) for word in frame.f_locals.get("arguments", ())[:1])
+
+
+def call_function(arguments: dict[str, Any]) -> int:
+    """One request to a function as functions-framework serves it; its HTTP status."""
+    from werkzeug.test import Client
+
+    client = Client(APPS[arguments["function"]])
+    return client.post("/", data=arguments["body"].encode(), headers=arguments["headers"]).status_code
+
+
+def poll(_: dict[str, Any]) -> int:
+    """The mailbox polled as tick does it."""
+    from functions.tick.main import wire
+
+    net = wire()
+    for mailbox in net.store.list_mailboxes():
+        importlib.import_module("functions._shared.intake.sync").sync_mailbox(str(mailbox["email"]), net.intake)
+    return 0
+
+
+def act(arguments: dict[str, Any]) -> int:
+    """One verb of the action; its exit code."""
+    from action.__main__ import main
+
+    os.environ.update(arguments["environment"])
+    os.chdir(arguments["folder"])
+    sys.stdout = sys.stderr
+    return main([arguments["verb"]], os.environ)
+
+
+WORK: dict[str, Callable[[dict[str, Any]], int]] = {"function": call_function, "poll": poll, "act": act}
+APPS: dict[str, Any] = {}
+
+
+def bear(order: dict[str, Any]) -> dict[str, Any]:
+    """Fork a child, let it work, and tell how it ended."""
+    with tempfile.NamedTemporaryFile("r") as told:
+        child = os.fork()
+        if child == 0:
+            _live(order, told.name)
+        _, ending = os.waitpid(child, 0)
+        text = told.read()
+    said = json.loads(text) if text else {}
+    return {"killed": os.WIFSIGNALED(ending) and os.WTERMSIG(ending) == signal.SIGKILL, **said}
+
+
+def _live(order: dict[str, Any], tell: str) -> None:
+    # The answers' pipe is the nursery's; what a child prints goes to the log.
+    os.dup2(2, 1)
+    counter = Counter(tuple(order["watched"]), order["die_at"])
+    status = -1
+    try:
+        if order["watched"]:
+            counter.start()
+        status = WORK[order["work"]](order["arguments"])
+    finally:
+        sys.settrace(None)
+        threading.settrace(None)
+        Path(tell).write_text(json.dumps({"status": status, "steps": counter.steps, "effects": counter.effects}))
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def prepare() -> None:
+    """Import what every child needs; nothing is opened, and no thread is started."""
+    import functions_framework
+
+    for name in ("gmail_push", "dispatch", "notify", "tick"):
+        APPS[name] = functions_framework.create_app("main", str(ROOT / "functions" / name / "main.py"), "http")
+    import github  # noqa: F401
+    import googleapiclient.discovery  # noqa: F401
+    import requests  # noqa: F401
+
+    import functions.tick.main  # noqa: F401
+    import supabase  # noqa: F401
+    from action.verbs import VERBS
+    from action.verify import verify  # noqa: F401
+    from controlplane import specfile, store  # noqa: F401
+    from functions._shared import mail  # noqa: F401
+
+    for module in VERBS.values():
+        importlib.import_module(module)
+
+
+def main() -> None:
+    prepare()
+    print(json.dumps({"ready": os.getpid()}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(bear(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
