@@ -65,7 +65,7 @@ class Verbs(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world.execute(
-            "truncate outbox, agent_executions, status_events, artifacts, runs, sprints, specs, messages"
+            "truncate outbox, agent_executions, status_events, artifacts, runs, sprints, specs, messages cascade"
         )
         self.functions: Persona = self.world.functions()
         self.mails: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
