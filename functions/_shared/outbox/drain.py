@@ -1,6 +1,7 @@
 """Claim, carry out, mark: the same for every kind of work.
 
-Rows are claimed one by one, so that a lease is never spent waiting behind another row's slow upstream.
+Rows are claimed one by one, so that a lease is never spent waiting behind another row's slow upstream. A worker that
+was slow on its way does not begin the effect any more: by the time it ended, the row might be somebody else's.
 """
 
 from __future__ import annotations
@@ -18,9 +19,28 @@ from functions._shared.ports import OutboxStore, Row
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 60
+LEASE_SECONDS = 120
+# What is left of the lease then is more than a send or a dispatch takes, time limits and a token's renewal included.
+BEGIN_WITHIN_SECONDS = 30.0
 DRAIN_SECONDS = 40.0
 MOST_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Lease:
+    """How long a row is surely ours. `begin_by` is on `clock`."""
+
+    begin_by: float
+    clock: Callable[[], float] = time.monotonic
+
+    def require(self) -> None:
+        """To be called right before the effect. Raises `OutsideError` when too little time is left to finish it."""
+        if self.clock() > self.begin_by:
+            raise OutsideError(
+                "Preparing this row took so long that another worker may soon have it.",
+                fix="Look for what was slow; the row is tried again.",
+                code="lease-nearly-over",
+            )
 
 
 @dataclass(frozen=True)
@@ -29,7 +49,7 @@ class Work:
     database gives a row up and tells whom it concerns."""
 
     kind: str
-    carry_out: Callable[[Row], dict[str, Any]]
+    carry_out: Callable[[Row, Lease], dict[str, Any]]
 
 
 @dataclass
@@ -47,19 +67,20 @@ def drain_outbox(store: OutboxStore, work: Work, *, clock: Callable[[], float] =
     report = DrainReport()
     ends_at = clock() + DRAIN_SECONDS
     while report.counts["claimed"] < MOST_ROWS and clock() < ends_at:
+        lease = Lease(clock() + BEGIN_WITHIN_SECONDS, clock)  # before the claim, whose answer may be slow, too
         rows = store.claim_outbox([work.kind], 1, LEASE_SECONDS)
         if not rows:
             break
         report.counts["claimed"] += 1
         [row] = rows
         with structlog.contextvars.bound_contextvars(correlation_id=str(row.get("correlation_id") or row["id"])):
-            report.counts[_work_off(store, work, row)] += 1
+            report.counts[_work_off(store, work, row, lease)] += 1
     return report
 
 
-def _work_off(store: OutboxStore, work: Work, row: Row) -> str:
+def _work_off(store: OutboxStore, work: Work, row: Row, lease: Lease) -> str:
     try:
-        result = work.carry_out(row)
+        result = work.carry_out(row, lease)
     except AicdError as error:
         return _retry(store, work, row, error)
     except Exception:

@@ -16,7 +16,7 @@ from functions._shared.notices.compose import compose_mail
 from functions._shared.notices.headers import may_join_thread
 from functions._shared.notices.links import sign_links
 from functions._shared.notices.notice import Notice, read_notice
-from functions._shared.outbox.drain import Work
+from functions._shared.outbox.drain import Lease, Work
 from functions._shared.ports import NotifyStore, Row
 
 
@@ -30,10 +30,10 @@ class Sending:
 
 def notify_work(store: NotifyStore, sending: Sending) -> Work:
     """The work of kind `notify`."""
-    return Work(kind="notify", carry_out=lambda row: send_notice(row, store, sending))
+    return Work(kind="notify", carry_out=lambda row, lease: send_notice(row, lease, store, sending))
 
 
-def send_notice(row: Row, store: NotifyStore, sending: Sending) -> dict[str, Any]:
+def send_notice(row: Row, lease: Lease, store: NotifyStore, sending: Sending) -> dict[str, Any]:
     """Compose and send. Raises whatever must be tried again."""
     outbox_id = str(row["id"])
     try:
@@ -48,6 +48,7 @@ def send_notice(row: Row, store: NotifyStore, sending: Sending) -> dict[str, Any
         sent = gmail.find_sent(str(mail["Message-ID"]))
         if sent:
             return {"outcome": "already-sent", "gmail_id": sent}
+    lease.require()
     return {"outcome": "sent", "gmail_id": _send(gmail, bytes(mail), notice), "template": notice.template}
 
 
