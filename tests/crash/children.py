@@ -74,18 +74,33 @@ class Nursery:
         arguments = {"function": function, "body": body.decode(), "headers": headers}
         return self._bear("function", arguments, die_at, watched)
 
+    def crowd(self, function: str, copies: int) -> list[Life]:
+        """So many processes of one function, called at the same moment."""
+        body, headers = outbox_call()
+        arguments = {"function": function, "body": body.decode(), "headers": headers}
+        return self._bear_all("function", arguments, 0, (), copies)
+
     def act(self, verb: str, arguments: dict[str, Any], die_at: int = 0, watched: tuple[str, ...] = ()) -> Life:
         return self._bear("act", {"verb": verb, **arguments}, die_at, watched)
 
     def _bear(self, work: str, arguments: dict[str, Any], die_at: int, watched: tuple[str, ...]) -> Life:
+        (life,) = self._bear_all(work, arguments, die_at, watched, 1)
+        return life
+
+    def _bear_all(
+        self, work: str, arguments: dict[str, Any], die_at: int, watched: tuple[str, ...], copies: int
+    ) -> list[Life]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"work": work, "arguments": arguments, "die_at": die_at, "watched": watched}
+        order = {"work": work, "arguments": arguments, "die_at": die_at, "watched": watched, "copies": copies}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        said = json.loads(self._process.stdout.readline())
-        effects = tuple((step, what) for step, what in said.pop("effects", ()))
-        return Life(effects=effects, **said)
+        return [_life(said) for said in json.loads(self._process.stdout.readline())]
+
+
+def _life(said: dict[str, Any]) -> Life:
+    effects = tuple((step, what) for step, what in said.pop("effects", ()))
+    return Life(effects=effects, **said)
 
 
 def sample(whole: Life, budget: int) -> list[int]:

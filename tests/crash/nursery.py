@@ -6,8 +6,8 @@ files, and every call to the outside before it is made and after it was answered
 SIGKILL, in whatever it is.
 
 Orders and answers are lines of JSON on stdin and stdout:
-`{"work", "die_at", "watched", "arguments"}` → `{"killed", "status", "steps", "effects"}`, `effects` being
-`[number of the step, what was called]`.
+`{"work", "die_at", "watched", "arguments", "copies"}` → for each copy `{"killed", "status", "steps", "effects"}`,
+`effects` being `[number of the step, what was called]`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -125,14 +126,21 @@ WORK: dict[str, Callable[[dict[str, Any]], int]] = {"function": call_function, "
 APPS: dict[str, Any] = {}
 
 
-def bear(order: dict[str, Any]) -> dict[str, Any]:
-    """Fork a child, let it work, and tell how it ended."""
-    with tempfile.NamedTemporaryFile("r") as told:
-        child = os.fork()
-        if child == 0:
-            _live(order, told.name)
-        _, ending = os.waitpid(child, 0)
-        text = told.read()
+def bear(order: dict[str, Any]) -> list[dict[str, Any]]:
+    """Fork the children, all at once, let them work, and tell how each ended."""
+    with ExitStack() as closing:
+        tongues = [closing.enter_context(tempfile.NamedTemporaryFile("r")) for _ in range(order["copies"])]
+        children = []
+        for tongue in tongues:
+            child = os.fork()
+            if child == 0:
+                _live(order, tongue.name)
+            children.append(child)
+        endings = [os.waitpid(child, 0)[1] for child in children]
+        return [_tell(ending, tongue.read()) for ending, tongue in zip(endings, tongues, strict=True)]
+
+
+def _tell(ending: int, text: str) -> dict[str, Any]:
     said = json.loads(text) if text else {}
     return {"killed": os.WIFSIGNALED(ending) and os.WTERMSIG(ending) == signal.SIGKILL, **said}
 

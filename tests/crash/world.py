@@ -26,6 +26,7 @@ import psycopg
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
+from controlplane.specfile import check_spec
 from controlplane.store import Connection, FunctionsStore, connect
 from controlplane.tokens import mint_token
 from functions._shared.callers.webhook import sign_webhook
@@ -151,6 +152,29 @@ class World:
     def store(self) -> FunctionsStore:
         token = SecretStr(self.environment["AICD_FUNCTIONS_TOKEN"])
         return FunctionsStore(connect(Connection(url=self.api_url, publishable_key=self.publishable_key, token=token)))
+
+    def ingest(self, spec: str = SPEC) -> dict[str, str]:
+        """One mail with a specification as intake stores it, without its way there: {spec_id, run_id}."""
+        check = check_spec(spec.encode(), "spec.yaml")
+        assert check.spec is not None, check.problems
+        assert check.spec.plan is not None
+        store = self.store()
+        mailbox = store.open_mailbox(self.mailbox)
+        assert mailbox is not None
+        message_id, spec_id = str(uuid.uuid4()), str(uuid.uuid4())
+        message = {
+            "id": message_id, "mailbox_id": mailbox["mailbox_id"], "gmail_id": uuid.uuid4().hex[:16],
+            "gmail_thread_id": "", "rfc_message_id": f"<{message_id}@example.org>", "sender": SENDER,
+            "subject": "A greeting", "correlation_id": message_id, "size": 1, "sha256": "0" * 64,
+        }  # fmt: skip
+        row = {
+            "id": spec_id, "name": "spec.yaml", "repo": REPO, "branch": None, "title": "Greeting", "format": "yaml",
+            "storage_path": store.put_spec(spec_id, spec.encode(), "application/yaml"), "sha": check.spec.sha256,
+            "size": len(spec), "needs_approval": False, "plan": check.spec.plan.model_dump(mode="json"),
+        }  # fmt: skip
+        answer = store.ingest_message(message, [row])
+        assert answer["outcome"] == "accepted", answer
+        return {"spec_id": spec_id, "run_id": answer["specs"][0]["runs"][0]}
 
     def deliver(self, mail: EmailMessage) -> str:
         """The mail's Gmail id."""
