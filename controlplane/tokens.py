@@ -48,11 +48,12 @@ def mint_token(
     run_id: str | None = None,
     spec_id: str | None = None,
     scope: Scope | None = None,
+    jti: str | None = None,
 ) -> MintedToken:
     """Sign a token of one of our roles. `name` is for people who read audit logs.
 
-    `sub` is a uuid: policies that ask auth.uid() fail on anything else. Raises BadSigningKey, or CallerError for
-    claims that no verb would accept.
+    `sub` is a uuid: policies that ask auth.uid() fail on anything else. A caller that writes the token down before it
+    exists chooses its `jti`. Raises BadSigningKey, or CallerError for claims that no verb would accept.
     """
     import jwt
 
@@ -60,7 +61,7 @@ def mint_token(
     now = int(time.time())
     claims: dict[str, Any] = {
         "role": role,
-        "jti": str(uuid.uuid4()),
+        "jti": jti or str(uuid.uuid4()),
         "sub": str(uuid.uuid4()),
         "iat": now,
         "exp": now + ttl_seconds,

@@ -1,0 +1,1 @@
+"""GitHub's word for a job, exchanged for fifteen minutes of one run."""
