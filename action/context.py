@@ -11,7 +11,7 @@ from action.journal import Journal
 from action.run import Failure, Run
 from action.runfolder import RunFolder
 from action.settings import Settings
-from controlplane.errors import AicdError
+from controlplane.errors import AicdError, BrokenPromise
 
 if TYPE_CHECKING:
     from controlplane.store import RunnerStore
@@ -46,6 +46,14 @@ class Context:
     def journal(self, run: Run) -> Journal:
         return Journal(self.folder, self.console, run.run_id, self.store if run.controlled else None)
 
+    def keep_interruption(self) -> bool:
+        """Note as a failure that a verb before this one was killed: a cancel, a time limit, or the machine. Whatever
+        the verdict, what was promised for it may not be there. True when one was."""
+        killed = self.folder.find_interrupted(self.verb)
+        if killed:
+            self.keep_failure(interruption(killed))
+        return bool(killed)
+
     def keep_failure(self, error: AicdError) -> None:
         """Note what went wrong for the report; the first failure is the one that counts."""
         if self.folder.load("failure", Failure) is None:
@@ -53,6 +61,12 @@ class Context:
             failure = Failure(phase=PHASES.get(self.verb, self.verb), code=error.code, message=said[0], fix=said[1])
             self.folder.prepare()
             self.folder.save("failure", failure)
+
+
+def interruption(verb: str) -> BrokenPromise:
+    """What is said of a run whose `verb` has no end."""
+    message = f"The run was ended from outside during `{verb}`: cancelled, out of time, or the runner was lost."
+    return BrokenPromise(message, "Start it again; its log says more.", "interrupted")
 
 
 # The words of status_events for what a verb does.

@@ -49,17 +49,26 @@ class RunFolder:
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def begin(self, verb: str) -> None:
-        """Note that a verb begins, so that finish can name it when nothing else does."""
+        """Note that a verb begins, so that a later one can tell when it was killed."""
         self.append("verbs.jsonl", {"verb": verb})
 
-    def last_begun(self) -> str:
-        """The verb that began last, finish left out; empty when none did."""
+    def end(self, verb: str, code: int) -> None:
+        """Note that a verb came to its end, whatever the end was."""
+        self.append("verbs.jsonl", {"verb": verb, "exit_code": code})
+
+    def find_interrupted(self, besides: str) -> str:
+        """The first verb that began and never ended; `besides` is the one that asks. Empty when there is none."""
         try:
             lines = (self.path / "verbs.jsonl").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return ""
-        verbs = [json.loads(line)["verb"] for line in lines]
-        return next((verb for verb in reversed(verbs) if verb not in ("finish", "deliver")), "")
+        running: dict[str, None] = {}
+        for entry in map(json.loads, lines):
+            if "exit_code" in entry:
+                running.pop(entry["verb"], None)
+            else:
+                running[entry["verb"]] = None
+        return next((verb for verb in running if verb not in (besides, "deliver")), "")
 
     def forget(self) -> None:
         """Remove what an earlier run left here: its nouns must never be taken for this one's.

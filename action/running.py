@@ -1,4 +1,7 @@
-"""Running one verb: its ending becomes an exit code, and a failure is kept for the report before that."""
+"""Running one verb: its ending becomes an exit code, and a failure is kept for the report before that.
+
+Beginning and end are noted in the run folder; a verb that has no end was killed, and the next one says so.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,15 @@ class Cancelled(OutsideError):
 
 def run_verb(context: Context) -> int:
     """The verb's exit code; never raises."""
+    code = _run(context)
+    try:
+        context.folder.end(context.verb, code)
+    except OSError as trouble:
+        context.console.warning(f"The end of `{context.verb}` could not be noted: {trouble}")
+    return code
+
+
+def _run(context: Context) -> int:
     try:
         context.folder.begin(context.verb)
         code: int = importlib.import_module(VERBS[context.verb]).run(context)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from action.context import Context
+from action.context import Context, interruption
 from action.run import Failure, Published, Run
 from action.verbs.publish import compose, keep_artifacts, write_reports
-from controlplane.errors import BrokenPromise, Conflict
+from controlplane.errors import Conflict
 from controlplane.report import Report
 from controlplane.states import Result
 
@@ -36,15 +36,13 @@ def run(context: Context) -> int:
 
 
 def _explain_silence(context: Context) -> None:
-    """A run that was neither published nor failed was killed: by a cancel, a time limit, or the machine.
+    """A run with neither verdict nor failure, or with a verb that has no end, was killed."""
+    from controlplane.verdict import Verdict
 
-    A verdict alone is no result: what it speaks of has not reached anybody.
-    """
-    if context.folder.load("failure", Failure) or context.folder.load("published", Published):
+    if context.keep_interruption():
         return
-    last = context.folder.last_begun() or "start"
-    message = f"The run was ended from outside during `{last}`: cancelled, out of time, or the runner was lost."
-    context.keep_failure(BrokenPromise(message, "Start it again; its log says more.", "interrupted"))
+    if not context.folder.load("failure", Failure) and not context.folder.load("verdict", Verdict):
+        context.keep_failure(interruption("start"))
 
 
 def _summary(context: Context, started: Run, report: Report) -> dict[str, Any]:

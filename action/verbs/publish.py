@@ -32,6 +32,7 @@ MAX_PATCH = 5 * 2**20
 
 def run(context: Context) -> int:
     started = context.run()
+    context.keep_interruption()
     report = compose(context, started)
     published, trouble = _deliver(context, started, report)
     if trouble is not None:
