@@ -142,7 +142,8 @@ $$;
 revoke all on function public.record_execution_v1(uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.record_execution_v1(uuid, jsonb) to aicd_runner;
 
--- An artifact whose bytes are stored. The same id again changes nothing, and must be the same artifact.
+-- An artifact whose bytes are stored. The same id again changes nothing, and must be the same artifact. A job that is
+-- run again may make other bytes of the same name: a run has each artifact once, as its last attempt made it.
 create function public.record_artifact_v1(p_run_id uuid, p_artifact jsonb) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -165,6 +166,8 @@ begin
         perform private.refuse(409, 'id-taken', 'This artifact id is in use for something else.',
             'Derive the id from the run and the artifact''s name; other content is another artifact.');
     end if;
+    delete from public.artifacts
+    where run_id = run.id and id <> artifact_id and name <> '' and name = coalesce(left(p_artifact ->> 'name', 1000), '');
     return artifact_id;
 end
 $$;
