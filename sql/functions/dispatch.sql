@@ -75,7 +75,9 @@ $$;
 revoke all on function public.abandon_run_v1(uuid, text, text) from public, anon, authenticated, service_role;
 grant execute on function public.abandon_run_v1(uuid, text, text) to aicd_functions;
 
--- Ends runs that were bound or started and have been silent for too long; how many. A paused sprint's run is not dead.
+-- Ends runs that were dispatched, bound or started and have been silent for too long; how many. A server that does not
+-- tell which CI run it started leaves the run unbound, so the work order's end counts, too. A paused sprint's run is not
+-- dead.
 create function public.close_dead_runs_v1(p_older_than_seconds integer) returns integer
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -86,7 +88,8 @@ begin
     for silent in
         select runs.* from public.runs join public.sprints on sprints.id = runs.sprint_id
         where runs.result is null and sprints.state <> 'PAUSED'
-            and greatest(runs.bound_at, runs.started_at, runs.last_seen_at)
+            and greatest(runs.bound_at, runs.started_at, runs.last_seen_at,
+                (select done_at from public.outbox where idempotency_key = 'dispatch:' || runs.id))
                 < now() - make_interval(secs => greatest(p_older_than_seconds, 1))
         limit 100 for update of runs skip locked
     loop
