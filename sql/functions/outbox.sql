@@ -18,7 +18,7 @@ begin
     end loop;
     with due as (
         select id from public.outbox
-        where state = 'PENDING' and kind = any (p_kinds) and next_attempt_at <= now()
+        where state = 'PENDING' and kind = any (p_kinds) and next_attempt_at <= now() and attempts < 8
             and (lease_expires_at is null or lease_expires_at < now())
         order by next_attempt_at
         limit least(greatest(p_limit, 0), 100)
