@@ -9,10 +9,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tests.crash.world import PUSH_AUDIENCE, ROOT, World, outbox_call, push_body
+from tests.crash.world import ROOT, World, outbox_call, push_body
 
-__all__ = ["INTAKE", "OUTBOX", "PUSH_AUDIENCE", "RUN", "Life", "Nursery", "sample"]
+__all__ = ["EFFECTS", "INTAKE", "OUTBOX", "RUN", "Death", "Life", "Nursery", "sample"]
 
+# No line of ours, only what is called outside.
+EFFECTS = ("nothing",)
 INTAKE = ("functions/_shared/intake", "functions/gmail_push", "functions/_shared/gmail/client", "controlplane/store")
 OUTBOX = (
     "functions/_shared/outbox",
@@ -21,6 +23,8 @@ OUTBOX = (
     "controlplane/store",
 )
 RUN = ("action/verbs", "action/publish", "action/gitrepo", "action/runfolder", "action/journal", "controlplane/store")
+# A step's number; or what was called, and the how-manieth time.
+Death = int | tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -62,37 +66,37 @@ class Nursery:
         self._process.stdout.close()
         self._log.close()
 
-    def push(self, die_at: int = 0, watched: tuple[str, ...] = ()) -> Life:
+    def push(self, die: Death = 0, watched: tuple[str, ...] = ()) -> Life:
         """gmail-push is called as Pub/Sub calls it."""
         headers = {"Authorization": f"Bearer {self._world.id_token()}"}
         arguments = {"function": "gmail_push", "body": push_body(self._world.mailbox).decode(), "headers": headers}
-        return self._bear("function", arguments, die_at, watched)
+        return self._bear("function", arguments | {"environment": {}}, die, watched)
 
-    def call(self, function: str, die_at: int = 0, watched: tuple[str, ...] = ()) -> Life:
-        """dispatch, notify or tick is called as the database calls it."""
+    def call(self, function: str, die: Death = 0, watched: tuple[str, ...] = (), **environment: str) -> Life:
+        """dispatch, notify or tick is called as the database calls it; `environment` is this instance's own."""
         body, headers = outbox_call()
-        arguments = {"function": function, "body": body.decode(), "headers": headers}
-        return self._bear("function", arguments, die_at, watched)
+        arguments = {"function": function, "body": body.decode(), "headers": headers, "environment": environment}
+        return self._bear("function", arguments, die, watched)
 
     def crowd(self, function: str, copies: int) -> list[Life]:
         """So many processes of one function, called at the same moment."""
         body, headers = outbox_call()
-        arguments = {"function": function, "body": body.decode(), "headers": headers}
+        arguments = {"function": function, "body": body.decode(), "headers": headers, "environment": {}}
         return self._bear_all("function", arguments, 0, (), copies)
 
-    def act(self, verb: str, arguments: dict[str, Any], die_at: int = 0, watched: tuple[str, ...] = ()) -> Life:
-        return self._bear("act", {"verb": verb, **arguments}, die_at, watched)
+    def act(self, verb: str, arguments: dict[str, Any], die: Death = 0, watched: tuple[str, ...] = ()) -> Life:
+        return self._bear("act", {"verb": verb, **arguments}, die, watched)
 
-    def _bear(self, work: str, arguments: dict[str, Any], die_at: int, watched: tuple[str, ...]) -> Life:
-        (life,) = self._bear_all(work, arguments, die_at, watched, 1)
+    def _bear(self, work: str, arguments: dict[str, Any], die: Death, watched: tuple[str, ...]) -> Life:
+        (life,) = self._bear_all(work, arguments, die, watched, 1)
         return life
 
     def _bear_all(
-        self, work: str, arguments: dict[str, Any], die_at: int, watched: tuple[str, ...], copies: int
+        self, work: str, arguments: dict[str, Any], die: Death, watched: tuple[str, ...], copies: int
     ) -> list[Life]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"work": work, "arguments": arguments, "die_at": die_at, "watched": watched, "copies": copies}
+        order = {"work": work, "arguments": arguments, "die": die, "watched": watched, "copies": copies}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return [_life(said) for said in json.loads(self._process.stdout.readline())]

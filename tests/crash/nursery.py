@@ -6,8 +6,9 @@ files, and every call to the outside before it is made and after it was answered
 SIGKILL, in whatever it is.
 
 Orders and answers are lines of JSON on stdin and stdout:
-`{"work", "die_at", "watched", "arguments", "copies"}` → for each copy `{"killed", "status", "steps", "effects"}`,
-`effects` being `[number of the step, what was called]`.
+`{"work", "die", "watched", "arguments", "copies"}` → for each copy `{"killed", "status", "steps", "effects"}`,
+`effects` being `[number of the step, what was called]`. `die` is the number of a step, or `[what was called, the
+how-manieth time]`, or 0.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -33,14 +35,17 @@ OUTSIDE = {
     ("action/gitrepo/git.py", "talk"): "git",
 }
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,}|\b\d+\b")
+
 
 class Counter:
     """Counts what happens in this process and ends it at the chosen step. One count for all threads."""
 
-    def __init__(self, watched: tuple[str, ...], die_at: int) -> None:
+    def __init__(self, watched: tuple[str, ...], die: int | list[Any]) -> None:
         self.steps = 0
         self.effects: list[tuple[int, str]] = []
-        self._die_at = die_at
+        self._die_at = die if isinstance(die, int) else 0
+        self._fatal, self._times = ("", 0) if isinstance(die, int) else die
         self._watched = watched
         self._lock = threading.Lock()
         self._kinds: dict[str, str] = {}
@@ -51,13 +56,11 @@ class Counter:
 
     def _enter(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         code = frame.f_code
-        if self._is_watched(code.co_filename):
-            return self._follow
         for (file, name), kind in OUTSIDE.items():
             if code.co_name == name and code.co_filename.endswith(file):
                 self._step(f"before {kind} {_words(frame)}")
                 return self._leave(kind)
-        return None
+        return self._follow if self._is_watched(code.co_filename) else None
 
     def _is_watched(self, file: str) -> bool:
         if file not in self._kinds:
@@ -83,33 +86,27 @@ class Counter:
             self.steps += 1
             if effect:
                 self.effects.append((self.steps, effect))
-            if self.steps == self._die_at:
+            self._times -= effect == self._fatal
+            if self.steps == self._die_at or (effect == self._fatal and self._times == 0 and effect):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _words(frame: FrameType) -> str:
+    """What is called, the same for every run: ids are left out."""
     request = frame.f_locals.get("request")
     if request is not None and hasattr(request, "method"):
-        return f"{request.method} {str(request.url).split('?', 1)[0]}"
-    return " ".join(str(word) for word in frame.f_locals.get("arguments", ())[:1])
+        path = str(request.url).split("?", 1)[0].split("/", 3)[-1]
+        return f"{request.method} {_ID.sub('ID', path)}"
+    return str(next(iter(frame.f_locals.get("arguments", ())), ""))
 
 
 def call_function(arguments: dict[str, Any]) -> int:
     """One request to a function as functions-framework serves it; its HTTP status."""
     from werkzeug.test import Client
 
+    os.environ.update(arguments["environment"])
     client = Client(APPS[arguments["function"]])
     return client.post("/", data=arguments["body"].encode(), headers=arguments["headers"]).status_code
-
-
-def poll(_: dict[str, Any]) -> int:
-    """The mailbox polled as tick does it."""
-    from functions.tick.main import wire
-
-    net = wire()
-    for mailbox in net.store.list_mailboxes():
-        importlib.import_module("functions._shared.intake.sync").sync_mailbox(str(mailbox["email"]), net.intake)
-    return 0
 
 
 def act(arguments: dict[str, Any]) -> int:
@@ -122,7 +119,7 @@ def act(arguments: dict[str, Any]) -> int:
     return main([arguments["verb"]], os.environ)
 
 
-WORK: dict[str, Callable[[dict[str, Any]], int]] = {"function": call_function, "poll": poll, "act": act}
+WORK: dict[str, Callable[[dict[str, Any]], int]] = {"function": call_function, "act": act}
 APPS: dict[str, Any] = {}
 
 
@@ -148,7 +145,7 @@ def _tell(ending: int, text: str) -> dict[str, Any]:
 def _live(order: dict[str, Any], tell: str) -> None:
     # The answers' pipe is the nursery's; what a child prints goes to the log.
     os.dup2(2, 1)
-    counter = Counter(tuple(order["watched"]), order["die_at"])
+    counter = Counter(tuple(order["watched"]), order["die"])
     status = -1
     try:
         if order["watched"]:

@@ -61,7 +61,7 @@ def test_intake_killed_at_any_step_takes_the_mail_in_once(
     killed = left_work = 0
     for step in points:
         gmail_id = clean.deliver(letter())
-        life = nursery.push(die_at=step, watched=INTAKE)
+        life = nursery.push(die=step, watched=INTAKE)
         killed += life.killed
         left_work += taken_in(clean, gmail_id) != ONCE
         assert nursery.push().status == 204, step

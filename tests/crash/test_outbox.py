@@ -47,7 +47,7 @@ def test_dispatch_killed_at_any_step_starts_one_ci_run(
     killed = 0
     for step in points:
         made = clean.ingest()
-        killed += nursery.call("dispatch", die_at=step, watched=OUTBOX).killed
+        killed += nursery.call("dispatch", die=step, watched=OUTBOX).killed
         finish_later(clean, nursery, "dispatch")
         assert row_of(clean, "dispatch", made)["state"] == "DONE", step
         (bound,) = clean.rows("select ci_run_id from public.runs where id = %s", made["run_id"])
@@ -67,7 +67,7 @@ def test_notify_killed_at_any_step_sends_one_mail(
     killed = 0
     for step in points:
         made[step] = clean.ingest()
-        killed += nursery.call("notify", die_at=step, watched=OUTBOX).killed
+        killed += nursery.call("notify", die=step, watched=OUTBOX).killed
         finish_later(clean, nursery, "notify")
     sent = Counter(clean.notices())
     rows = {step: row_of(clean, "notify", one) for step, one in made.items()}
