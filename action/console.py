@@ -16,6 +16,7 @@ from typing import TextIO
 from action.settings import GitHubContext
 
 SUMMARY_LIMIT_BYTES = 1024 * 1024  # per step; over it GitHub drops the whole summary
+SHORTEST_SECRET = 8
 COMMAND_START = re.compile(r"^(\s*)::|##\[", re.MULTILINE)
 
 
@@ -24,7 +25,7 @@ class Console:
 
     def __init__(self, github: GitHubContext, secrets: tuple[str, ...] = (), stream: TextIO | None = None) -> None:
         self._github = github
-        self._secrets = tuple(sorted((s for s in secrets if len(s) >= 8), key=len, reverse=True))
+        self._secrets = tuple(sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True))
         self._stream = stream or sys.stdout
 
     def say(self, line: str) -> None:
@@ -36,6 +37,12 @@ class Console:
 
     def warning(self, message: str, title: str = "aicd") -> None:
         self._command("warning", message, title)
+
+    def keep_secret(self, secret: str) -> None:
+        """A secret that was not there at the start: masked, and replaced in all that passes here from now on."""
+        self.mask(secret)
+        if len(secret) >= SHORTEST_SECRET and secret not in self._secrets:
+            self._secrets = tuple(sorted((*self._secrets, secret), key=len, reverse=True))
 
     def mask(self, secret: str) -> None:
         """Tell GitHub to hide it from here on. Outside a workflow this would print it, so there it does nothing."""

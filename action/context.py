@@ -14,6 +14,7 @@ from action.settings import Settings
 from controlplane.errors import AicdError, BrokenPromise
 
 if TYPE_CHECKING:
+    from action.identity import RunToken
     from controlplane.store import RunnerStore
 
 
@@ -37,7 +38,30 @@ class Context:
         where = Connection(
             url=inputs.supabase_url, publishable_key=inputs.supabase_publishable_key, token=inputs.supabase_token
         )
-        return RunnerStore(connect(where))
+        return RunnerStore(connect(where, self.run_token))
+
+    @cached_property
+    def run_token(self) -> RunToken | None:
+        """Exchanges this job's identity at the first request to the control plane, in memory only, and again in time.
+
+        None where `supabase-token` serves instead.
+        """
+        if not self.settings.exchanges_identity:
+            return None
+        from action.identity import Exchange, RunToken
+        from action.identity.github import IdentityService
+
+        github = self.settings.github
+        service = IdentityService(github.id_token_url, github.id_token_request_token)
+        url, run_id = self.settings.control_plane.token_url, self.settings.run.run_id.lower()
+        return RunToken(Exchange(url, run_id, service, self.console.keep_secret))
+
+    @property
+    def token_scope(self) -> str:
+        """How far this run's token reaches: build, publish, both, or project for a secret that is none run's own."""
+        if not self.settings.uses_control_plane:
+            return ""
+        return self.run_token.scope if self.run_token else "project"
 
     def run(self) -> Run:
         """The run that `start` began; raises BrokenPromise when it did not."""

@@ -14,7 +14,8 @@ from controlplane.noun import Noun
 class Run(Noun):
     """`run.json`. Times are ISO 8601 in UTC; `base` is a commit, or git's empty tree for an empty repository.
 
-    `controlled` says that the control plane knows this run and waits for its result. Without one, ids are made from the
+    `controlled` says that the control plane knows this run and waits for its result; `token_scope` how far the token
+    reaches by which it is told: build, publish, both, or project. Without a control plane, ids are made from the
     specification's hash, so that the same specification gives the same branch.
     """
 
@@ -34,6 +35,7 @@ class Run(Noun):
     spec_sha256: str = ""
     title: str = ""
     policy: dict[str, Any] = Field(default_factory=dict)
+    token_scope: str = ""
 
     def trailers(self) -> Trailers:
         return Trailers(run=self.run_id, spec=self.spec_id, sprint=self.sprint_label)

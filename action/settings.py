@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -51,7 +52,10 @@ class RunInputs(_Group):
 
 
 class ControlPlaneInputs(_Group):
-    """Where the two halves meet. Without `supabase-url` the action works alone."""
+    """Where the two halves meet. Without `supabase-url` the action works alone.
+
+    With `token-url`, a job that may ask GitHub for an ID token exchanges it there; any other uses `supabase-token`.
+    """
 
     supabase_url: str = ""
     supabase_publishable_key: str = ""
@@ -104,6 +108,8 @@ class GitHubContext(_Group):
     run_attempt: Annotated[int, Field(ge=1)] = 1
     workspace: Path = Path()
     base_ref: str = ""
+    id_token_url: str = ""
+    id_token_request_token: SecretStr = NO_SECRET
     output: Path | None = None
     step_summary: Path | None = None
 
@@ -132,12 +138,22 @@ class Settings(_Group):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret that was given: what logs, reports and commits must never hold."""
-        given = (self.control_plane.supabase_token, self.agent.anthropic_api_key, self.target.github_token)
+        given = (
+            self.control_plane.supabase_token,
+            self.agent.anthropic_api_key,
+            self.target.github_token,
+            self.github.id_token_request_token,
+        )
         return tuple(secret.get_secret_value() for secret in given if secret.get_secret_value())
 
     @property
     def uses_control_plane(self) -> bool:
         return bool(self.control_plane.supabase_url)
+
+    @property
+    def exchanges_identity(self) -> bool:
+        """Whether this job's token is exchanged for its ID token, rather than given as a secret."""
+        return bool(self.control_plane.token_url) and _has_identity(self.github)
 
 
 INPUT_GROUPS: dict[str, type[_Group]] = {
@@ -200,15 +216,38 @@ def _contradictions(groups: Mapping[str, Any]) -> list[str]:
     if control.supabase_url and not control.supabase_publishable_key:
         problems.append("input 'supabase-publishable-key' is missing beside 'supabase-url'")
     if control.supabase_url and not control.supabase_token.get_secret_value():
-        problems.append(
-            "input 'supabase-token' is missing beside 'supabase-url' (mint one with `aicd token mint --role runner`; "
-            "exchanging an OIDC token at 'token-url' is not offered yet)"
-        )
+        problems += _missing_identity(control.token_url, groups["github"])
+    if control.token_url and not _is_safe(control.token_url):
+        problems.append("input 'token-url': an ID token is sent there, so it must be an https address")
     if control.supabase_url and run.mode == "deliver" and not run.run_id:
         problems.append("input 'run-id' is missing beside 'supabase-url'")
     if target.auto_merge:
         problems.append("input 'auto-merge': not offered yet; use the repository's own auto-merge")
     return problems
+
+
+def _missing_identity(token_url: str, github: GitHubContext) -> list[str]:
+    if not token_url:
+        return [
+            "input 'token-url' is missing beside 'supabase-url' (the address of runner-token), or else "
+            "'supabase-token' (mint one with `aicd token mint --role runner`)"
+        ]
+    if not _has_identity(github):
+        return [
+            "input 'token-url': this job may not ask GitHub for an ID token (give it `permissions: id-token: write`), "
+            "and there is no 'supabase-token' either"
+        ]
+    return []
+
+
+def _has_identity(github: GitHubContext) -> bool:
+    return bool(github.id_token_url and github.id_token_request_token.get_secret_value())
+
+
+def _is_safe(address: str) -> bool:
+    parts = urlsplit(address)
+    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return bool(parts.hostname) and (parts.scheme == "https" or (local and parts.scheme == "http"))
 
 
 def _github(environment: Mapping[str, str]) -> GitHubContext:
@@ -217,6 +256,8 @@ def _github(environment: Mapping[str, str]) -> GitHubContext:
     # A double, or an enterprise server that the runner itself does not speak to.
     found["server_url"] = environment.get("AICD_GITHUB_SERVER_URL", "") or found["server_url"]
     found["actions"] = environment.get("GITHUB_ACTIONS", "") == "true"
+    found["id_token_url"] = environment.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
+    found["id_token_request_token"] = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
     return GitHubContext.model_validate({name: value for name, value in found.items() if value != ""})
 
 

@@ -16,6 +16,11 @@ from controlplane.verdict import Verdict
 
 MAX_LISTED = 2000
 BROKEN = ("failed", "error")
+# What is weaker than a token for one half of one run, as docs/tokens.md has it.
+TOKEN_REACHES = {
+    "both": "a token for both halves of this run, since the job has no environment: reduced",
+    "project": "a long-lived token for every run of the project, not one for this run: reduced",
+}
 
 
 def compose_report(
@@ -50,7 +55,7 @@ def compose_report(
         attempts=_attempts(outcome) if outcome else (),
         agent=outcome.agent if outcome else "",
         ended=outcome.reason if outcome else "",
-        isolation=_isolation(outcome, seen),
+        isolation=_isolation(run, outcome, seen),
         cost_usd=outcome.cost_usd if outcome else None,
         started_at=run.started_at,
         duration_seconds=_seconds_between(run.started_at, ended_at),
@@ -136,8 +141,12 @@ def _attempts(outcome: BuildOutcome) -> tuple[Attempted, ...]:
     )
 
 
-def _isolation(outcome: BuildOutcome | None, evidence: Evidence) -> tuple[str, ...]:
-    said = [("Agent", outcome.isolation if outcome else ""), ("Tests", evidence.isolation)]
+def _isolation(run: Run, outcome: BuildOutcome | None, evidence: Evidence) -> tuple[str, ...]:
+    said = [
+        ("Agent", outcome.isolation if outcome else ""),
+        ("Tests", evidence.isolation),
+        ("Control plane", TOKEN_REACHES.get(run.token_scope, "")),
+    ]
     return tuple(f"{who}: {what}" for who, what in said if what)
 
 

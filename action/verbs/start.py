@@ -47,6 +47,8 @@ class Order(Noun):
 def run(context: Context) -> int:
     for secret in context.settings.secrets():
         context.console.mask(secret)
+    if context.settings.control_plane.token_url and not context.settings.exchanges_identity:
+        context.console.warning("`token-url` is not used: the job lacks `permissions: id-token: write`.")
     context.folder.forget()
     context.folder.prepare()
     order = _order_from_control_plane(context) if context.settings.uses_control_plane else _order_from_file(context)
@@ -132,6 +134,7 @@ def _announced(context: Context, answer: dict[str, Any]) -> Run:
         ci_url=context.settings.github.run_url,
         spec_sha256=answer["spec"]["sha"],
         title=answer["spec"].get("title") or "",
+        token_scope=context.token_scope,
     )
 
 
@@ -205,6 +208,7 @@ def _describe(context: Context, order: Order) -> Run:
         spec_sha256=order.spec.sha256,
         title=order.spec.title or order.spec.project,
         policy=order.policy,
+        token_scope=context.token_scope if order.controlled else "",
     )
 
 

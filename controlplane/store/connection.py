@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -9,7 +10,13 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from controlplane.errors import CallerError
 
 if TYPE_CHECKING:
+    import httpx
+
     from supabase import Client
+
+# Asked before every request, so that work which outlives its token goes on with a fresh one. May raise our errors;
+# an OutsideError has the whole call tried again.
+TokenSource = Callable[[], SecretStr]
 
 # A verb answers in milliseconds; an artifact of 100 MB needs longer, but never so long between two packets.
 TIMEOUT_SECONDS = 30.0
@@ -17,13 +24,16 @@ CONNECT_SECONDS = 5.0
 
 
 class Connection(BaseModel):
-    """Where the project is and who we are there: the publishable key opens the door, the token says who comes."""
+    """Where the project is and who we are there: the publishable key opens the door, the token says who comes.
+
+    `token` may stay empty where a TokenSource is given to `connect`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     url: str
     publishable_key: str
-    token: SecretStr
+    token: SecretStr = SecretStr("")
 
 
 class BadConnection(CallerError):
@@ -32,8 +42,8 @@ class BadConnection(CallerError):
     default_code = "bad-supabase-connection"
 
 
-def connect(connection: Connection) -> Client:
-    """The official client, presenting our token on every request. Nothing is sent yet.
+def connect(connection: Connection, token_source: TokenSource | None = None) -> Client:
+    """The official client, presenting our token, or the source's newest one, on every request. Nothing is sent yet.
 
     The client refreshes and keeps no session: our tokens are minted, not signed in for. Raises BadConnection.
     """
@@ -44,7 +54,10 @@ def connect(connection: Connection) -> Client:
 
     http = httpx.Client(
         timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
-        event_hooks={"response": [refuse_server_faults]},
+        event_hooks={
+            "request": [_presenting(token_source)] if token_source else [],
+            "response": [refuse_server_faults],
+        },
         follow_redirects=False,
     )
     options = ClientOptions(
@@ -62,3 +75,12 @@ def connect(connection: Connection) -> Client:
             f"Supabase cannot be reached as configured: {error.message}.",
             fix="Check SUPABASE_URL (https://…) and SUPABASE_PUBLISHABLE_KEY.",
         ) from error
+
+
+def _presenting(token_source: TokenSource) -> Callable[[httpx.Request], None]:
+    """The hook that replaces what the client would present: it keeps the header it was made with."""
+
+    def present(request: httpx.Request) -> None:
+        request.headers["Authorization"] = f"Bearer {token_source().get_secret_value()}"
+
+    return present

@@ -49,7 +49,8 @@ def test_command_gets_feedback_only_from_the_second_attempt_on(task: Task, area:
 
 def test_command_that_looks_for_secrets_finds_none(task: Task, area: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Environment, the environments of all processes, git's configuration and home folders."""
-    for name in ("AICD_GITHUB_TOKEN", "GITHUB_TOKEN", "AICD_SUPABASE_TOKEN", "ACTIONS_RUNTIME_TOKEN"):
+    ours = ("AICD_GITHUB_TOKEN", "GITHUB_TOKEN", "AICD_SUPABASE_TOKEN", "AICD_ANTHROPIC_API_KEY")
+    for name in (*ours, "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
         monkeypatch.setenv(name, CANARY)
     holder = subprocess.Popen(["sleep", "30"], env={"SECRET": CANARY, "PATH": os.environ["PATH"]})
     look = "env; for f in /proc/[0-9]*/environ; do tr '\\0' '\\n' < $f; done 2>/dev/null; git config --list; ls -a ~"

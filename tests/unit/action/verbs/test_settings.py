@@ -43,8 +43,41 @@ def test_budget_that_is_no_amount_is_refused(number: str) -> None:
 
 
 def test_control_plane_without_its_token_is_refused_with_the_fix() -> None:
-    with pytest.raises(UsageError, match=r"supabase-token.*aicd token mint"):
+    with pytest.raises(UsageError, match=r"token-url.*supabase-token.*aicd token mint"):
         read_settings({"AICD_SUPABASE_URL": "http://x", "AICD_SUPABASE_PUBLISHABLE_KEY": "p", "AICD_RUN_ID": RUN})
+
+
+CONTROL = {"AICD_SUPABASE_URL": "http://x", "AICD_SUPABASE_PUBLISHABLE_KEY": "p", "AICD_RUN_ID": RUN}
+IDENTITY = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://g/?v=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-canary"}
+EXCHANGE = {"AICD_TOKEN_URL": "https://t.example"}
+
+
+def test_identity_is_exchanged_where_the_job_may_have_one() -> None:
+    secret = {"AICD_SUPABASE_TOKEN": "a-minted-token"}
+    assert read_settings(CONTROL | EXCHANGE | IDENTITY).exchanges_identity
+    assert read_settings(CONTROL | EXCHANGE | IDENTITY | secret).exchanges_identity
+    assert not read_settings(CONTROL | EXCHANGE | secret).exchanges_identity
+    assert not read_settings(CONTROL | IDENTITY | secret).exchanges_identity
+    assert "request-canary" in read_settings(IDENTITY).secrets()
+    assert "canary" not in repr(read_settings(IDENTITY))
+
+
+def test_exchange_without_the_permission_is_refused_with_the_fix() -> None:
+    with pytest.raises(UsageError, match="id-token: write"):
+        read_settings(CONTROL | EXCHANGE)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://t.example", "t.example", "ftp://127.0.0.1", "https://", "http://127.0.0.1.evil.example"]
+)
+def test_identity_is_never_sent_in_the_clear(url: str) -> None:
+    with pytest.raises(UsageError, match=r"token-url.*https"):
+        read_settings(CONTROL | IDENTITY | {"AICD_TOKEN_URL": url})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:54346", "http://localhost:1/", "https://t.example/x"])
+def test_exchange_on_this_machine_needs_no_encryption(url: str) -> None:
+    assert read_settings(CONTROL | IDENTITY | {"AICD_TOKEN_URL": url}).exchanges_identity
 
 
 def test_secrets_are_in_no_text_of_the_settings() -> None:
