@@ -86,7 +86,7 @@ def run_demo(
         pg_bin=pg_bin,
         variables={"AICD_AGENT": "command", "AICD_AGENT_COMMAND": str(home / name / "agent" / "replay.sh")},
     )
-    say("starting the embedded stack: Postgres, Supabase gateway, five functions, doubles of Gmail and GitHub")
+    say("starting the embedded stack: Postgres, Supabase gateway, six functions, doubles of Gmail and GitHub")
     with Stack(options) as stack:
         identity = stack.identity
         say(f"the stack is up after {time.monotonic() - started:.1f} s; jobs are run by {identity.runner}")

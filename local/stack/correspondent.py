@@ -8,13 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from controlplane.specfile import check_spec
-from controlplane.tokens import mint_token
 from functions._shared.mail import read_message
 from local.administration import Administration
 from local.stack.double_setup import prepare_repository, repository_path
 from local.stack.identity import StackIdentity
-
-RUNNER_TOKEN_SECONDS = 30 * 24 * 3600
 
 
 def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool) -> dict[str, Path]:
@@ -35,8 +32,10 @@ def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool
 
 
 def prepare_project(identity: StackIdentity, repo: str, *, files: dict[str, str] | None = None) -> None:
-    """A project in the database, its repository in the GitHub double, and a token for its runs. Again is fine."""
+    """A repository in the GitHub double and a project that is pinned to it. Again is fine.
+
+    It is given no secret for its runs: each job's identity is exchanged for a token, as in the cloud.
+    """
+    numbers = prepare_repository(identity, repo, files=files)
     with Administration(identity.db_url) as operator:
-        project = operator.create_project({"repo": repo, "name": repo, "default_branch": "main"})
-    token = mint_token(identity.signing_jwk, "aicd_runner", RUNNER_TOKEN_SECONDS, project_id=project["project_id"])
-    prepare_repository(identity, repo, files=files, secrets={"AICD_SUPABASE_TOKEN": token.token})
+        operator.create_project({"repo": repo, "name": repo, "default_branch": "main", **numbers})

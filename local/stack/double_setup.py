@@ -36,14 +36,18 @@ def prepare_github(identity: StackIdentity) -> None:
 
 def prepare_repository(
     identity: StackIdentity, repo: str, *, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None
-) -> None:
-    """Make the repository with our workflow, if absent, and give its Actions their secrets."""
+) -> dict[str, int]:
+    """Make the repository with our workflow, if absent, and give its Actions their secrets.
+
+    → GitHub's numbers for it, `{repository_id, repository_owner_id}`, by which a project pins it.
+    """
     owner, name = repo.split("/")
     content = {"README.md": f"# {name}\n", **(files or {}), WORKFLOW_PATH: WORKFLOW_SOURCE.read_text()}
     with _client(identity) as github:
-        _checked(github.post("/_double/repos", json={"owner": owner, "name": name, "files": content}))
+        made = _checked(github.post("/_double/repos", json={"owner": owner, "name": name, "files": content})).json()
         for key, value in {"GITHUB_TOKEN": identity.github_token, **(secrets or {})}.items():
             _checked(github.put(f"/_double/repos/{repo}/secrets/{key}", json={"value": value}))
+    return {"repository_id": made["id"], "repository_owner_id": made["owner_id"]}
 
 
 def repository_path(identity: StackIdentity, repo: str) -> Path:

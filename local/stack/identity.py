@@ -56,6 +56,7 @@ class StackIdentity:
             "NOTIFY_URL": self.url("notify"),
             "TICK_URL": self.url("tick"),
             "HEALTH_URL": f"{self.url('health')}/health",
+            "RUNNER_TOKEN_URL": self.url("runner-token"),
             "GMAIL_URL": self.url("google"),
             "GITHUB_URL": self.url("github"),
             "MAILBOX": MAILBOX,

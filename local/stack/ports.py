@@ -17,6 +17,7 @@ PREFERRED = {
     "notify": 54343,
     "tick": 54344,
     "health": 54345,
+    "runner-token": 54346,
 }
 SEARCH = 400
 

@@ -119,7 +119,13 @@ class Runner:
             "GITHUB_RUN_ID": str(run["id"]),
             "GITHUB_RUN_ATTEMPT": str(run["attempt"]),
             "GITHUB_REPOSITORY": run["repository"],
+            **self._identity_access(run),
         }
+
+    def _identity_access(self, run: dict[str, Any]) -> dict[str, str]:
+        """How a job asks GitHub for its ID token; every job may, since act does not read `permissions`."""
+        access = self._client.post(f"/_double/runs/{run['id']}/oidc", json={}).raise_for_status().json()
+        return {"ACTIONS_ID_TOKEN_REQUEST_URL": access["url"], "ACTIONS_ID_TOKEN_REQUEST_TOKEN": access["token"]}
 
     def _keep_log(self, job: Path, number: int) -> None:
         kept = self._folder / "logs"

@@ -35,7 +35,14 @@ from local.stack.webhook import Relay
 
 STOP_SECONDS = 8.0
 TOKEN_SECONDS = 30 * 24 * 3600
-FUNCTIONS = {"gmail-push": "gmail_push", "dispatch": "dispatch", "notify": "notify", "tick": "tick", "health": "health"}
+FUNCTIONS = {
+    "gmail-push": "gmail_push",
+    "dispatch": "dispatch",
+    "notify": "notify",
+    "tick": "tick",
+    "health": "health",
+    "runner-token": "runner_token",
+}
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ class Stack:
         variables = {
             "AICD_SUPABASE_URL": self.identity.url("api"),
             "AICD_SUPABASE_PUBLISHABLE_KEY": self.identity.publishable_key,
+            "AICD_TOKEN_URL": self.identity.url("runner-token"),
             **options.variables,
         }
         runner = Runner(self.identity, choose_mode(), make_private(data / "runner", traversable=True), variables)
@@ -241,11 +249,18 @@ class Stack:
             "GOOGLE_CERTS_URL": f"{google}/oauth2/v1/certs",
             "THREADS": "8",
         }
+        # The signing key is in this one function only.
+        minting = {
+            "AICD_SIGNING_JWK": json.dumps(identity.signing_jwk),
+            "AICD_RUNNER_TOKEN_AUDIENCE": identity.url("runner-token"),
+            "GITHUB_OIDC_ISSUER": identity.url("github"),
+        }
         for name, folder in FUNCTIONS.items():
             source = REPOSITORY_ROOT / "functions" / folder / "main.py"
             command = ["-m", "functions_framework", "--source", str(source), "--target", "main", "--host", "127.0.0.1"]
             command += ["--port", str(ports[name])]
-            self._start_part(name, command, logs, ports, {**shared, "AICD_SCHEDULER_AUDIENCE": identity.url(name)})
+            own = minting if name == "runner-token" else {"AICD_SCHEDULER_AUDIENCE": identity.url(name)}
+            self._start_part(name, command, logs, ports, {**shared, **own})
 
     def _start_part(
         self, name: str, arguments: list[str], logs: Path, ports: dict[str, int], own: dict[str, str]
