@@ -20,9 +20,12 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
+from werkzeug.serving import make_server
 from werkzeug.test import Client
 
-from controlplane.errors import AicdError, NotAllowed, NotFound
+from action.identity import Exchange, RunToken
+from action.identity.github import IdentityService
+from controlplane.errors import AicdError, NotAllowed, NotFound, OutsideError
 from controlplane.store import Connection, RunnerStore, connect
 from local.administration import Administration
 
@@ -418,3 +421,48 @@ def test_no_secret_is_logged(desk: Desk, said: Callable[[], str]) -> None:
     assert "run token minted" in lines and "exchange refused" in lines
     for secret in (identity, document["data"]["token"], desk.line.world.jwk["d"], os.environ["AICD_FUNCTIONS_TOKEN"]):
         assert secret not in lines
+
+
+@pytest.fixture
+def address(desk: Desk) -> Iterator[str]:
+    """The function listening; its audience is its origin, as the action takes it to be."""
+    server = make_server("127.0.0.1", 0, desk.client.application, threaded=True)
+    os.environ["AICD_RUNNER_TOKEN_AUDIENCE"] = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_action_works_on_past_the_end_of_its_first_token(desk: Desk, address: str) -> None:
+    """Both halves of the exchange, the action's and ours, over HTTP; only the clock of the runner is moved."""
+    access = desk.line.world.github.post(f"runs/{desk.ci_run}/oidc", environment="aicd-build")
+    secrets: list[str] = []
+    passed = 0.0
+    service = IdentityService(access["url"], SecretStr(access["token"]))
+    exchange = Exchange(address, desk.run_id, service, secrets.append)
+    token = RunToken(exchange, clock=lambda: time.monotonic() + passed)
+    world = desk.line.world
+    store = RunnerStore(connect(Connection(url=world.api_url, publishable_key=world.publishable_key), token))
+    assert store.start_run(desk.run_id, str(desk.ci_run), 1)["outcome"] == "started"
+    first = token().get_secret_value()
+    with Administration(world.db_url) as operator:  # as if its time were over
+        operator.revoke_run_tokens(desk.run_id, "fifteen minutes have passed")
+    passed = 700.0
+    store.record_event(desk.run_id, "BUILD", "still at it", {})
+    assert token().get_secret_value() != first and token.scope == "build"
+    assert desk.minted() == 2 and len(set(secrets)) == 4
+
+
+def test_action_waits_until_dispatch_has_bound_the_run(desk: Desk, address: str) -> None:
+    """The job may be faster than dispatch's note of which workflow run it started."""
+    run_id = desk.line.ingest()["run_id"]
+    access = desk.line.world.github.post(f"runs/{desk.ci_run}/oidc")
+    exchange = Exchange(address, run_id, IdentityService(access["url"], SecretStr(access["token"])), lambda _: None)
+    with pytest.raises(OutsideError) as caught:
+        exchange()
+    assert caught.value.code == "run-not-bound"
+    desk.line.store.bind_run(run_id, str(desk.ci_run), "https://x.example")
+    assert exchange().run_id == run_id
