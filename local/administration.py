@@ -83,6 +83,34 @@ class Administration:
         """Take a dead row away; the row as it was. Raises NotFound, and Conflict for a row that is not dead."""
         return dict(self._call("drop_outbox_v1", outbox_id, reason))
 
+    def approve_sprint(self, sprint_id: str) -> dict[str, Any]:
+        """{sprint_id, spec_id, label, state, resume_at, run_id}. Raises NotFound, and Conflict where nothing waits."""
+        return dict(self._call("approve_sprint_v1", sprint_id))
+
+    def retry_sprint(self, sprint_id: str) -> dict[str, Any]:
+        """Another run of a sprint that FAILED or is PAUSED; the answer of `approve_sprint`."""
+        return dict(self._call("retry_sprint_v1", sprint_id))
+
+    def cancel_spec(self, spec_id: str, reason: str) -> dict[str, Any]:
+        """End all that is not DONE of a specification: {spec_id, sprints}. Raises Conflict where everything is."""
+        return dict(self._call("cancel_spec_v1", spec_id, reason))
+
+    def create_api_key(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        """{name, scopes, repo or organisation, expires_in_seconds?} → its row with `key`, which is kept nowhere."""
+        return dict(self._call("create_api_key_v1", json.dumps(dict(key))))
+
+    def revoke_api_key(self, key_id: str, reason: str) -> bool:
+        """False when the key was revoked before. It is dead at once. Raises NotFound."""
+        return bool(self._call("revoke_api_key_v1", key_id, reason))
+
+    def list_api_keys(self, repo: str | None = None) -> list[dict[str, Any]]:
+        """Rows without their secrets, newest first; of one repository, or all."""
+        return list(self._call("list_api_keys_v1", repo))
+
+    def set_retention(self, kind: Literal["table", "bucket"], name: str, keep_days: int | None) -> dict[str, Any]:
+        """How long a table's rows or a bucket's objects are kept; None for ever. docs/architecture.md names them."""
+        return dict(self._call("set_retention_v1", kind, name, None if keep_days is None else str(keep_days)))
+
     def configure_webhook(self, kind: str, url: str, secret: str) -> None:
         """Where the cloud's database webhook goes for one kind of outbox row."""
         self._call("configure_webhook_v1", kind, url, secret)

@@ -52,7 +52,44 @@ begin
 end
 $$;
 
--- A specification, its sprints, the run of the first one, its first events and its receipt.
+-- The sprints of a specification in the order written. One that does not say what it depends on comes after the one
+-- before it. Without a plan there is one sprint, which the runner's planner replaces.
+create function private.planned_sprints(p_spec jsonb)
+returns table (place bigint, label text, sprint jsonb, depends_on text[])
+language sql immutable set search_path = '' as $$
+    select written.place, left(written.sprint ->> 'label', 200), written.sprint, case
+        when jsonb_typeof(written.sprint -> 'depends_on') = 'array'
+            then array(select left(name, 200) from jsonb_array_elements_text(written.sprint -> 'depends_on') as name)
+        else array_remove(array[left(lag(written.sprint ->> 'label') over (order by written.place), 200)], null)
+    end
+    from jsonb_array_elements(case
+        when jsonb_typeof(p_spec #> '{plan,sprints}') = 'array' then p_spec #> '{plan,sprints}'
+        else '[{"label": "planning", "unplanned": true}]' end) with ordinality as written (sprint, place)
+$$;
+revoke all on function private.planned_sprints(jsonb) from public, anon, authenticated, service_role;
+
+-- A sprint that waited for itself, or for one that is not there, would never be built.
+create function private.refuse_bad_dependencies(p_spec_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+    wrong record;
+begin
+    select sprints.label, needed.label as missing into wrong
+    from public.sprints cross join unnest(sprints.depends_on) as needed (label)
+    where sprints.spec_id = p_spec_id and not exists (
+        select from public.sprints as earlier
+        where earlier.spec_id = p_spec_id and earlier.label = needed.label and earlier.position < sprints.position)
+    limit 1;
+    if found then
+        perform private.refuse(400, 'bad-dependency',
+            format('The sprint %s depends on %s, which does not stand before it.', wrong.label, wrong.missing),
+            'Write the sprints in an order in which they can be built.');
+    end if;
+end
+$$;
+revoke all on function private.refuse_bad_dependencies(uuid) from public, anon, authenticated, service_role;
+
+-- A specification, its sprints, the runs of those that depend on nothing, its first events and its receipt.
 create function private.store_spec(p_message public.messages, p_spec jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -71,14 +108,14 @@ begin
     returning * into made;
     select coalesce((p_spec ->> 'needs_approval')::boolean, false) or coalesce(policy ->> 'approval' = 'required', false)
     into waits from public.projects where id = made.project_id;
-    -- Without a plan there is one sprint, which the runner's planner replaces.
-    insert into public.sprints (id, spec_id, label, position, dod_json, plan_json, state)
-    select private.derived_id('sprint:' || made.id || ':' || place), made.id, left(sprint ->> 'label', 200), place,
+    perform private.claim_object('specs', made.storage_path);
+    -- Where approval is asked for, nothing begins without it: every sprint that depends on nothing waits.
+    insert into public.sprints (id, spec_id, label, position, dod_json, plan_json, state, depends_on)
+    select private.derived_id('sprint:' || made.id || ':' || place), made.id, label, place,
         coalesce(sprint -> 'dod', '{}'), case when sprint ? 'unplanned' then null else sprint end,
-        case when waits and place = 1 then 'NEEDS_APPROVAL' else 'PLANNED' end
-    from jsonb_array_elements(case
-            when jsonb_typeof(p_spec #> '{plan,sprints}') = 'array' then p_spec #> '{plan,sprints}'
-            else '[{"label": "planning", "unplanned": true}]' end) with ordinality as planned (sprint, place);
+        case when waits and cardinality(depends_on) = 0 then 'NEEDS_APPROVAL' else 'PLANNED' end, depends_on
+    from private.planned_sprints(p_spec);
+    perform private.refuse_bad_dependencies(made.id);
     select * into first_sprint from public.sprints where spec_id = made.id order by position limit 1;
     perform private.record_event(made.id, null, 'SPEC_RECEIVED', 'The specification was received.',
         jsonb_build_object('sha', made.sha, 'sender', made.created_by));
@@ -87,9 +124,7 @@ begin
         when first_sprint.plan_json is null then 'The specification waits to be planned.'
         else 'The specification brings its plan.' end,
         jsonb_build_object('sprints', (select count(*) from public.sprints where spec_id = made.id)));
-    if first_sprint.state = 'PLANNED' then
-        perform private.open_run(first_sprint.id);
-    end if;
+    perform private.open_ready_runs(made.id);
     perform private.enqueue('notify', 'spec_received:' || made.id, jsonb_build_object('template', 'spec_received',
         'message_id', p_message.id, 'spec_id', made.id), made.correlation_id);
 end

@@ -11,7 +11,8 @@ language sql immutable parallel safe set search_path = '' as $$
         when 'NEEDS_APPROVAL' then array['PLANNED', 'NEEDS_INPUT', 'CANCELLED']
         -- NEEDS_INPUT: the planner on the runner has questions.
         when 'RUNNING' then array['DONE', 'FAILED', 'PAUSED', 'NEEDS_INPUT', 'CANCELLED']
-        when 'PAUSED' then array['RUNNING', 'FAILED', 'CANCELLED']
+        -- It goes on with another run, and that one starts from PLANNED as every run does.
+        when 'PAUSED' then array['PLANNED', 'CANCELLED']
         -- Somebody asks for another try.
         when 'FAILED' then array['PLANNED', 'CANCELLED']
         else array[]::text[]
@@ -116,7 +117,7 @@ create trigger guard_identity before update on public.messages for each row
 create trigger guard_identity before update on public.specs for each row
     execute function private.guard_identity('id', 'project_id', 'message_id', 'repo', 'storage_path', 'sha', 'created_by');
 create trigger guard_identity before update on public.sprints for each row
-    execute function private.guard_identity('id', 'spec_id', 'project_id', 'label', 'position');
+    execute function private.guard_identity('id', 'spec_id', 'project_id', 'label', 'position', 'depends_on');
 create trigger guard_identity before update on public.runs for each row
     execute function private.guard_identity('id', 'sprint_id', 'spec_id', 'project_id', 'attempt');
 create trigger guard_identity before update on public.outbox for each row
@@ -130,5 +131,6 @@ begin
     return null;
 end
 $$;
-create trigger append_only before update or delete or truncate on public.audit_log
+-- DELETE is judged row by row: keep_audit_log, in retention.sql.
+create trigger append_only before update or truncate on public.audit_log
     for each statement execute function private.refuse_rewriting();

@@ -1,16 +1,35 @@
 -- The runner's verbs: one run, from its start to its result. SECURITY DEFINER: as in mailboxes.sql.
 
--- Where a sprint continues: branch and commit of the nearest sprint before it that was built. null for the first.
+-- Where a sprint continues: branch and commit of the nearest sprint that was built of those it depends on, directly or
+-- not. null where there is none: it begins at the project's branch.
 create function private.previous_work(p_sprint_id uuid) returns jsonb
 language sql stable set search_path = '' as $$
+    with recursive needed as (
+        select earlier.* from public.sprints as mine
+        join public.sprints as earlier on earlier.spec_id = mine.spec_id and earlier.label = any (mine.depends_on)
+        where mine.id = p_sprint_id
+        union
+        select earlier.* from needed
+        join public.sprints as earlier on earlier.spec_id = needed.spec_id and earlier.label = any (needed.depends_on)
+    )
     select jsonb_build_object('branch', runs.branch, 'commit', runs.commit_sha)
-    from public.sprints as mine
-    join public.sprints as earlier on earlier.spec_id = mine.spec_id and earlier.position < mine.position
-    join public.runs on runs.sprint_id = earlier.id and runs.result = 'PASSED' and runs.commit_sha is not null
-    where mine.id = p_sprint_id
-    order by earlier.position desc, runs.attempt desc
+    from needed
+    join public.runs on runs.sprint_id = needed.id and runs.result = 'PASSED' and runs.commit_sha is not null
+    order by needed.position desc, runs.attempt desc
     limit 1
 $$;
+
+-- The sprints that one depends on directly, with the work of each: a sprint that joins several has to merge them.
+create function private.describe_needed(p_sprint_id uuid) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(jsonb_build_object('label', earlier.label, 'branch', runs.branch,
+        'commit', runs.commit_sha) order by earlier.position), '[]')
+    from public.sprints as mine
+    join public.sprints as earlier on earlier.spec_id = mine.spec_id and earlier.label = any (mine.depends_on)
+    left join public.runs on runs.sprint_id = earlier.id and runs.result = 'PASSED'
+    where mine.id = p_sprint_id
+$$;
+revoke all on function private.describe_needed(uuid) from public, anon, authenticated, service_role;
 
 create function private.describe_start(p_run public.runs, p_outcome text) returns jsonb
 language sql stable set search_path = '' as $$
@@ -18,7 +37,8 @@ language sql stable set search_path = '' as $$
         'spec_id', p_run.spec_id, 'correlation_id', p_run.correlation_id, 'attempt', p_run.attempt,
         'ci_run_id', p_run.ci_run_id, 'result', p_run.result,
         'sprint', jsonb_build_object('label', sprints.label, 'position', sprints.position, 'state', sprints.state,
-            'dod_json', sprints.dod_json, 'plan_json', sprints.plan_json),
+            'dod_json', sprints.dod_json, 'plan_json', sprints.plan_json, 'session', sprints.session_json,
+            'answers', sprints.answers_json, 'depends_on', private.describe_needed(sprints.id)),
         'spec', jsonb_build_object('storage_path', specs.storage_path, 'sha', specs.sha, 'repo', specs.repo,
             'branch', specs.branch, 'title', specs.title, 'name', specs.name, 'format', specs.format,
             'created_by', specs.created_by),
@@ -43,12 +63,12 @@ begin
         perform private.refuse(400, 'bad-ci-run', 'A run is started by a CI run and its attempt, counted from 1.',
             'Hand over GITHUB_RUN_ID and GITHUB_RUN_ATTEMPT.');
     end if;
-    if run.result is not null then
-        return private.describe_start(run, 'finished');
-    end if;
     select state into sprint_state from public.sprints where id = run.sprint_id for update;
     if sprint_state = 'CANCELLED' then
         return private.describe_start(run, 'cancelled');
+    end if;
+    if run.result is not null then
+        return private.describe_start(run, 'finished');
     end if;
     if coalesce(run.ci_run_id, p_ci_run_id) <> p_ci_run_id or coalesce(run.ci_attempt, 0) > p_ci_attempt then
         return private.describe_start(run, 'already-running');
@@ -195,30 +215,18 @@ $$;
 revoke all on function public.record_pull_request_v1(uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.record_pull_request_v1(uuid, jsonb) to aicd_runner;
 
--- The run of the next sprint, when that one waits for nothing but its turn; null when there is none.
-create function private.open_next_run(p_sprint_id uuid) returns uuid
-language plpgsql set search_path = '' as $$
-declare
-    following public.sprints;
-begin
-    select later.* into following
-    from public.sprints as mine
-    join public.sprints as later on later.spec_id = mine.spec_id and later.position > mine.position
-    where mine.id = p_sprint_id
-    order by later.position limit 1;
-    return case when following.state = 'PLANNED' then private.open_run(following.id) end;
-end
-$$;
-
 -- One run has one result: the same again is the same answer, another one is refused. A run that never started may
 -- only fail.
 create function public.finish_run_v1(p_run_id uuid, p_result text, p_summary jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
-    run public.runs := private.require_runner(p_run_id, 'publish');
+    run public.runs;
     sprint_state text;
     next_run_id uuid;
 begin
+    -- Before the run's lock, as everywhere: see lock_spec.
+    perform private.lock_spec((select spec_id from public.runs where id = p_run_id));
+    run := private.require_runner(p_run_id, 'publish');
     perform private.refuse_large(p_summary, 'The summary', 1048576);
     if p_result is null or p_result not in ('PASSED', 'FAILED') then
         perform private.refuse(400, 'bad-result', 'A run ends as PASSED or FAILED.', 'Hand over one of the two.');
@@ -230,7 +238,7 @@ begin
         end if;
         update public.runs
         set result = p_result, finished_at = now(), last_seen_at = now(), summary_json = p_summary
-        where id = run.id;
+        where id = run.id returning * into run;
         -- A sprint that was cancelled meanwhile stays cancelled; its run keeps its result.
         update public.sprints set state = case p_result when 'PASSED' then 'DONE' else 'FAILED' end
         where id = run.sprint_id and state <> 'CANCELLED' returning state into sprint_state;
@@ -241,19 +249,20 @@ begin
         perform private.enqueue('notify', 'report:' || run.id,
             jsonb_build_object('template', 'report', 'spec_id', run.spec_id, 'run_id', run.id), run.correlation_id);
         if sprint_state = 'DONE' then
-            perform private.open_next_run(run.sprint_id);
+            perform private.open_ready_runs(run.spec_id);
         end if;
     elsif run.result <> p_result then
         perform private.refuse(409, 'run-finished', format('This run has ended as %s.', run.result),
             'Nothing can be added to it; ask for another run.');
     end if;
-    -- Asked for anew, so that the second call gives the answer of the first.
-    select later_runs.id into next_run_id
+    -- Asked for anew, so that the second call gives the answer of the first: what this end opened was made with it, in
+    -- one transaction, and so bears the same time.
+    select opened.id into next_run_id
     from public.sprints as mine
-    join public.sprints as later on later.spec_id = mine.spec_id and later.position > mine.position
-    join public.runs as later_runs on later_runs.sprint_id = later.id
-    where mine.id = run.sprint_id and p_result = 'PASSED'
-    order by later.position, later_runs.attempt limit 1;
+    join public.sprints as later on later.spec_id = mine.spec_id and mine.label = any (later.depends_on)
+    join public.runs as opened on opened.sprint_id = later.id and opened.created_at = run.finished_at
+    where mine.id = run.sprint_id and run.result = 'PASSED'
+    order by later.position limit 1;
     return jsonb_build_object('result', p_result, 'next_run_id', next_run_id);
 end
 $$;

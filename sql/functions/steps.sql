@@ -11,13 +11,17 @@ begin
 end
 $$;
 
+-- Who: a member by his id, our own tokens by role and jti, the operator by his database role.
 create function private.audit(p_action text, p_table text, p_subject text, p_project_id uuid, p_details jsonb)
 returns void
 language sql set search_path = '' as $$
     insert into public.audit_log (actor, action, subject_table, subject_id, project_id, details)
     values (
-        coalesce((private.claims() ->> 'role') || ':' || coalesce(private.claims() ->> 'jti', private.claims() ->> 'sub', ''),
-            session_user),
+        case private.claims() ->> 'role'
+            when 'authenticated' then 'authenticated:' || coalesce(private.claims() ->> 'sub', '')
+            else coalesce((private.claims() ->> 'role') || ':'
+                || coalesce(private.claims() ->> 'jti', private.claims() ->> 'sub', ''), session_user)
+        end,
         p_action, p_table, p_subject, p_project_id, coalesce(p_details, '{}'))
 $$;
 
@@ -54,6 +58,34 @@ begin
     return made.id;
 end
 $$;
+
+-- Whoever moves several sprints of a specification, or opens runs of it, takes this lock first: otherwise two sprints
+-- that end at once would each not see the other's end, and what waits for both would never begin. The order of locks
+-- is specification, outbox row, run, sprint. NO KEY UPDATE: rows that refer to the specification may still be added.
+create function private.lock_spec(p_spec_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+    perform from public.specs where id = p_spec_id for no key update;
+end
+$$;
+revoke all on function private.lock_spec(uuid) from public, anon, authenticated, service_role;
+
+-- Opens a run for every sprint that waits for nothing but its turn: PLANNED, and all that it depends on is DONE.
+create function private.open_ready_runs(p_spec_id uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+    perform private.lock_spec(p_spec_id);
+    perform private.open_run(ready.id)
+    from (
+        select sprints.id from public.sprints
+        where sprints.spec_id = p_spec_id and sprints.state = 'PLANNED'
+            and not exists (
+                select from public.sprints as needed
+                where needed.spec_id = p_spec_id and needed.label = any (sprints.depends_on) and needed.state <> 'DONE')
+        order by sprints.position) as ready;
+end
+$$;
+revoke all on function private.open_ready_runs(uuid) from public, anon, authenticated, service_role;
 
 -- Ends a locked, open run that nobody will finish: run and sprint FAILED, an event, a report to the requester.
 create function private.fail_run(p_run public.runs, p_code text, p_reason text) returns void

@@ -1,5 +1,5 @@
 -- Buckets and the paths in them. Keys are ours: specs/SPEC_ID/source, artifacts/RUN_ID/ARTIFACT_ID. A key of another
--- form has no uuid (private.uuid_of_path) and is nobody's. There is no policy for UPDATE or DELETE: what is stored stays.
+-- form has no uuid (private.uuid_of_path) and is nobody's. There is no policy for UPDATE, and one for DELETE (retention.sql).
 
 insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
 values

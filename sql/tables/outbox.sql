@@ -26,3 +26,5 @@ create table public.outbox (
 create index idx_outbox_due on public.outbox (kind, next_attempt_at) where state = 'PENDING';
 -- Serves the operator's list of dead letters.
 create index idx_outbox_dead on public.outbox (dead_at) where state = 'DEAD';
+-- Serves cancel_spec_v1 and expire_rows_v1: the work for one specification.
+create index idx_outbox_spec_id on public.outbox ((payload ->> 'spec_id'));

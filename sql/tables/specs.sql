@@ -39,9 +39,20 @@ create table public.sprints (
     state text not null default 'PLANNED' check (state in ('PLANNED', 'NEEDS_INPUT', 'NEEDS_APPROVAL', 'RUNNING',
                                                            'PAUSED', 'DONE', 'FAILED', 'CANCELLED')),
     created_at timestamptz not null default now(),
+    -- Labels of the sprints that must be DONE before this one is built. All of them stand before it.
+    depends_on text[] not null default '{}',
+    -- Of a PAUSED sprint: when wake_sprints_v1 has it go on.
+    resume_at timestamptz,
+    -- What a paused run left for the next one to go on from: the agent's session, branch, commit.
+    session_json jsonb check (jsonb_typeof(session_json) = 'object'),
+    -- What the requester answered: [{id, text, answered_by, answered_at}].
+    answers_json jsonb not null default '[]' check (jsonb_typeof(answers_json) = 'array'),
+    approved_at timestamptz,
     unique (spec_id, label),
     -- The order in which sprints are built.
     unique (spec_id, position)
 );
 -- Policy column first.
 create index idx_sprints_project_id on public.sprints (project_id, created_at desc, id);
+-- Serves wake_sprints_v1.
+create index idx_sprints_resume_at on public.sprints (resume_at) where state = 'PAUSED';

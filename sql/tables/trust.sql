@@ -6,7 +6,8 @@ create table public.revoked_tokens (
     revoked_at timestamptz not null default now()
 );
 
--- Append-only: a trigger refuses every UPDATE, DELETE and TRUNCATE, the owner's too.
+-- Append-only: triggers refuse every UPDATE and TRUNCATE, the owner's too, and every DELETE that comes before the time
+-- that the log's retention policy sets.
 create table public.audit_log (
     id uuid primary key default gen_random_uuid(),
     -- A token's role and jti, a member's id, or the database role of the operator.

@@ -62,6 +62,8 @@ def people(world: World) -> Peopled:
         runner.call("record_artifact_v1", run_id=made["run_id"], artifact=artifact)
         runner.call("record_execution_v1", run_id=made["run_id"], execution={"agent": "x"})
         runner.call("record_event_v1", run_id=made["run_id"], phase="BUILD", message="", metadata={})
+        with world.administration() as operator:
+            operator.create_api_key({"repo": repo, "name": "ci", "scopes": ["specs:write"]})
         # Somebody is a member there already, so that these tables have an own and a foreign row.
         world.member_of(project_id)
         world.execute(
@@ -115,7 +117,8 @@ def rows_of(world: World, project_id: str) -> dict[str, set[str]]:
         "organisation_members": f"organisation_id = {organisation}",
         "projects": "id = %s",
         **dict.fromkeys(
-            ("project_members", "specs", "sprints", "runs", "artifacts", "agent_executions", "audit_log"),
+            ("project_members", "specs", "sprints", "runs", "artifacts", "agent_executions", "audit_log",
+             "api_keys"),
             "project_id = %s",
         ),
         # What came before any run is the specification's and not the run's.
@@ -199,11 +202,14 @@ def test_only_the_granted_verbs_can_be_executed(peopled: Peopled) -> None:
         "open_mailbox_v1", "list_mailboxes_v1", "advance_mailbox_v1", "renew_mailbox_v1", "fail_mailbox_v1",
         "record_message_v1", "ingest_message_v1", "claim_outbox_v1", "finish_outbox_v1", "retry_outbox_v1",
         "describe_run_v1", "bind_run_v1", "abandon_run_v1", "close_dead_runs_v1", "describe_notice_v1",
-        "describe_run_trust_v1", "claim_identity_v1",
+        "describe_run_trust_v1", "claim_identity_v1", "answer_sprint_v1", "wake_sprints_v1", "check_api_key_v1",
+        "expire_rows_v1",
     }  # fmt: skip
     runner = {"start_run_v1", "record_event_v1", "record_execution_v1", "record_artifact_v1",
-              "record_pull_request_v1", "finish_run_v1"}  # fmt: skip
-    assert set(executable) == {("aicd_functions", verb) for verb in functions} | {("aicd_runner", v) for v in runner}
+              "record_pull_request_v1", "finish_run_v1", "pause_run_v1"}  # fmt: skip
+    member = {"approve_sprint_v1", "retry_sprint_v1", "cancel_spec_v1", "create_api_key_v1", "revoke_api_key_v1"}
+    expected = {"aicd_functions": functions, "aicd_runner": runner, "authenticated": member}
+    assert set(executable) == {(role, verb) for role, verbs in expected.items() for verb in verbs}
     assert peopled.world.all(
         "select proname from pg_proc where pronamespace in ('public'::regnamespace, 'private'::regnamespace)"
         " and (proacl is null or exists (select from aclexplode(proacl) where grantee = 0))"
