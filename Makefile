@@ -6,11 +6,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 PYTEST_ARGS ?= -n 2 --dist loadscope
 
-.PHONY: help setup setup-dev demo test check fix bench clean
+.PHONY: help setup setup-dev demo test chaos check fix bench clean
 
 help:
 	@echo "make demo    the main job on this machine: a mail goes in, a pull request and a report mail come out"
 	@echo "make test    all tests"
+	@echo "make chaos   kill every step of the line, and Postgres under 5,000 mails; about an hour"
 	@echo "make check   format, lint, types"
 	@echo "make fix     repair what ruff can repair"
 	@echo "make bench   measure, as ratios against a baseline"
@@ -45,6 +46,9 @@ demo: setup
 
 test: setup-dev
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: setup-dev
+	@AICD_CHAOS=1 $(BIN)/python -m pytest tests/crash --timeout 7200
 
 check: setup-dev
 	$(BIN)/ruff format --check .

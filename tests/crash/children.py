@@ -108,13 +108,13 @@ def _life(said: dict[str, Any]) -> Life:
 
 
 def sample(whole: Life, budget: int) -> list[int]:
-    """Steps to die at: the ones before, at and after every call to the outside, then evenly spread, `budget` in all.
+    """Steps to die at: before and after every call to the outside, then evenly spread until there are `budget`.
 
     With a budget of 0: every step.
     """
     if not budget:
         return list(range(1, whole.steps + 1))
-    around = sorted({near for step, _ in whole.effects for near in (step, step + 1) if near <= whole.steps})
+    around = {step for step, _ in whole.effects}
     rest = [step for step in range(1, whole.steps + 1) if step not in around]
     room = max(0, budget - len(around))
     spread = rest[:: max(1, len(rest) // room)][:room] if room else []

@@ -43,7 +43,7 @@ def test_dispatch_killed_at_any_step_starts_one_ci_run(
 ) -> None:
     clean.ingest()
     whole = nursery.call("dispatch", watched=OUTBOX)
-    points = sample(whole, 0 if chaos else 18)
+    points = sample(whole, 0 if chaos else 14)
     killed = 0
     for step in points:
         made = clean.ingest()
@@ -62,7 +62,7 @@ def test_notify_killed_at_any_step_sends_one_mail(
 ) -> None:
     clean.ingest()
     whole = nursery.call("notify", watched=OUTBOX)
-    points = sample(whole, 0 if chaos else 18)
+    points = sample(whole, 0 if chaos else 14)
     made: dict[int, dict[str, str]] = {}
     killed = 0
     for step in points:
