@@ -49,6 +49,12 @@ def copy_action(target: Path) -> Path:
     return target
 
 
+def copy_log(source: Path, target: Path) -> None:
+    """Keep a job's log without act's lines about secrets to be masked: act writes the secret into them."""
+    with source.open("rb") as written, target.open("wb") as kept:
+        kept.writelines(line for line in written if b"add-mask" not in line)
+
+
 class Runner:
     """Polls the double for queued runs until stopped; each job has its own folder, removed when it ended."""
 
@@ -131,7 +137,7 @@ class Runner:
         kept = self._folder / "logs"
         kept.mkdir(exist_ok=True)
         if (job / "job.log").exists():
-            shutil.copy2(job / "job.log", kept / f"{number}.log")
+            copy_log(job / "job.log", kept / f"{number}.log")
         shutil.rmtree(job, ignore_errors=True)
 
     def _report(self, number: int, status: str, conclusion: str | None) -> None:
