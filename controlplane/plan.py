@@ -24,12 +24,17 @@ class Story(Noun):
 
 
 class Sprint(Noun):
-    """`label` is unique in the plan; it names the branch and the pull request."""
+    """`label` is unique in the plan; it names the branch and the pull request.
+
+    `depends_on` names sprints that stand before this one: it begins when all of them are done. None: after the one
+    before it. Empty: at once.
+    """
 
     label: str
     goals: tuple[str, ...] = ()
     stories: tuple[Story, ...] = ()
     dod: DefinitionOfDone = Field(default_factory=DefinitionOfDone)
+    depends_on: tuple[str, ...] | None = None
 
 
 class Plan(Noun):

@@ -59,6 +59,7 @@ def _sprint(section: SprintSection, shared: DefinitionOfDone | None) -> Sprint:
         goals=tuple(section.goals or ()),
         stories=tuple(_story(story) for story in section.user_stories or ()),
         dod=_merged(shared, section.dod),
+        depends_on=None if section.depends_on is None else tuple(section.depends_on),
     )
 
 

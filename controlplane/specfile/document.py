@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from controlplane.dod import DefinitionOfDone
 from controlplane.specfile import filepaths, names
-from controlplane.specfile.limits import MAX_FILES
+from controlplane.specfile.limits import MAX_FILES, MAX_NEEDED
 
 _LARGEST_LABEL = 10**15
 _NOT_BLANK = r"[^\s\x1c-\x1f]"
@@ -88,6 +88,11 @@ class SprintSection(_Section):
     goals: list[Text] | None = Field(None, description="What the sprint is for.")
     user_stories: list[StorySection] | None = Field(None, description="What is to be built.")
     dod: DefinitionOfDone | None = Field(None, description="What must be measured before the sprint counts as done.")
+    depends_on: Annotated[list[Label], Field(max_length=MAX_NEEDED)] | None = Field(
+        None,
+        description="Ids of earlier sprints that must be done before this one begins. Default: the one before it. "
+        "An empty list: none, so that it is built at the same time as others.",
+    )
 
 
 class EpicSection(_Section):

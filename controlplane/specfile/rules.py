@@ -1,4 +1,5 @@
-"""What must hold across a document and no single field can tell: labels are unique, files do not clash.
+"""What must hold across a document and no single field can tell: labels are unique, files do not clash, sprints can be
+built in the order written.
 
 Works on what was written, valid or not, so that everything wrong is told at once.
 """
@@ -22,6 +23,7 @@ def check_rules(tree: Tree) -> list[Problem]:
             tree, [story for sprint in _sprints(tree) for story in _items(tree, (*sprint, "user_stories"))], "story"
         ),
         *_clashing_acceptance(tree),
+        *_dependencies(tree),
         *_unique_custom_checks(tree),
         *_clashing_files(tree),
     ]
@@ -82,6 +84,29 @@ def _clashing_acceptance(tree: Tree) -> list[Problem]:
         if label and label.casefold() in lines:
             message = f"'{shown(label)}' is already the name of an acceptance line. Choose another id for the story."
             problems.append(problem_at(dotted((*path, "id")), tree.place_of((*path, "id")), message))
+    return problems
+
+
+def _dependencies(tree: Tree) -> list[Problem]:
+    """A sprint waits only for sprints above it: so none waits for itself, however far around."""
+    above: set[str] = set()
+    before = ""
+    problems = []
+    for path in _sprints(tree):
+        needed = tree.at((*path, "depends_on"))
+        names = [_text(name) for name in needed] if isinstance(needed, list) else [before]
+        for position, name in enumerate(names):
+            if name and name not in above:
+                where: Path = (*path, "depends_on", position)
+                message = f"No sprint above this one has the id '{shown(name)}'. Name one that does, or move it up."
+                problems.append(problem_at(dotted(where), tree.place_of(where), message))
+        # On one branch two sprints at once would overwrite each other.
+        if before and before not in names and tree.at(("policies", "branch")):
+            where = (*path, "depends_on")
+            message = "'policies: branch' gives all sprints one branch, so that each must wait for the one before it."
+            problems.append(problem_at(dotted(where), tree.place_of(where), message))
+        before = _text(tree.at((*path, "id")))
+        above.add(before)
     return problems
 
 
