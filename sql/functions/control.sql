@@ -130,14 +130,14 @@ grant execute on function public.cancel_spec_v1(uuid, text) to authenticated;
 
 -- The requester's reply: {id, text, answered_by}. It is kept with the sprint, which goes on. The same id again is the
 -- same answer.
-create function public.answer_sprint_v1(p_sprint_id uuid, p_answer jsonb) returns jsonb
+create function public.answer_sprint_v1(p_sprint_id uuid, p_reply jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     sprint public.sprints;
 begin
     perform private.require_role('aicd_functions');
-    perform private.refuse_large(p_answer, 'The answer', 262144);
-    if coalesce(btrim(p_answer ->> 'text'), '') = '' or coalesce(p_answer ->> 'id', '') = '' then
+    perform private.refuse_large(p_reply, 'The reply', 262144);
+    if coalesce(btrim(p_reply ->> 'text'), '') = '' or coalesce(p_reply ->> 'id', '') = '' then
         perform private.refuse(400, 'bad-answer', 'An answer has an id and a text.', 'Hand over both.');
     end if;
     select * into sprint from public.sprints where id = p_sprint_id;
@@ -147,7 +147,7 @@ begin
     perform private.lock_spec(sprint.spec_id);
     perform private.refuse_expired(sprint.spec_id);
     select * into sprint from public.sprints where id = p_sprint_id for update;
-    if sprint.answers_json @> jsonb_build_array(jsonb_build_object('id', p_answer ->> 'id')) then
+    if sprint.answers_json @> jsonb_build_array(jsonb_build_object('id', p_reply ->> 'id')) then
         return private.describe_sprint(sprint.id);
     end if;
     if sprint.state <> 'NEEDS_INPUT' then
@@ -155,13 +155,13 @@ begin
             'Only a sprint in NEEDS_INPUT is answered.');
     end if;
     update public.sprints
-    set state = 'PLANNED', answers_json = answers_json || jsonb_build_array(jsonb_build_object('id', p_answer ->> 'id',
-        'text', p_answer ->> 'text', 'answered_by', p_answer ->> 'answered_by', 'answered_at', now()))
+    set state = 'PLANNED', answers_json = answers_json || jsonb_build_array(jsonb_build_object('id', p_reply ->> 'id',
+        'text', p_reply ->> 'text', 'answered_by', p_reply ->> 'answered_by', 'answered_at', now()))
     where id = sprint.id;
     perform private.record_event(sprint.spec_id, null, 'PLANNING', format('The questions about %s were answered.', sprint.label),
         jsonb_build_object('sprint', sprint.label));
     perform private.audit('answer_sprint', 'sprints', sprint.id::text, sprint.project_id,
-        jsonb_build_object('label', sprint.label, 'answer_id', p_answer ->> 'id', 'answered_by', p_answer ->> 'answered_by'));
+        jsonb_build_object('label', sprint.label, 'answer_id', p_reply ->> 'id', 'answered_by', p_reply ->> 'answered_by'));
     perform private.open_ready_runs(sprint.spec_id);
     return private.describe_sprint(sprint.id);
 end

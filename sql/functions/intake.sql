@@ -108,7 +108,6 @@ begin
     returning * into made;
     select coalesce((p_spec ->> 'needs_approval')::boolean, false) or coalesce(policy ->> 'approval' = 'required', false)
     into waits from public.projects where id = made.project_id;
-    perform private.claim_object('specs', made.storage_path);
     -- Where approval is asked for, nothing begins without it: every sprint that depends on nothing waits.
     insert into public.sprints (id, spec_id, label, position, dod_json, plan_json, state, depends_on)
     select private.derived_id('sprint:' || made.id || ':' || place), made.id, label, place,

@@ -39,7 +39,8 @@ begin
         'correlation_id', work.correlation_id, 'message_id', mail.id,
         'mailbox_email', (select email from public.mailboxes where id = mail.mailbox_id),
         'recipient', mail.sender, 'subject', mail.subject, 'gmail_thread_id', mail.gmail_thread_id,
-        'rfc_message_id', mail.rfc_message_id, 'references', mail.mail_references, 'reason', mail.reason,
+        'rfc_message_id', mail.rfc_message_id, 'references', mail.mail_references,
+        'reason', coalesce(work.payload ->> 'reason', mail.reason),
         'problems', coalesce(mail.problems, '[]'), 'spec', private.describe_spec(spec.id),
         'sprint', (select jsonb_build_object('id', id, 'label', label, 'position', position, 'state', state)
             from public.sprints where id = run.sprint_id),

@@ -34,18 +34,21 @@ begin
 end
 $$;
 
--- A row is about to name this object. If the object was taken for an orphan, it is none; if it is gone already, the row
--- must not be written: the caller stores it again. Waits for a removal that is under way.
-create function private.claim_object(p_bucket text, p_path text) returns void
+-- A specification's row is about to name its object. If that was taken for an orphan, it is none; if it is gone already,
+-- the row must not be written: the caller stores it again. Waits for a removal that is under way.
+create function private.claim_object() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-    delete from private.expired_objects where bucket = p_bucket and path = p_path;
-    if found and not exists (select from storage.objects where bucket_id = p_bucket and name = p_path) then
+    delete from private.expired_objects where bucket = 'specs' and path = new.storage_path;
+    if found and not exists (select from storage.objects where bucket_id = 'specs' and name = new.storage_path) then
         perform private.refuse(503, 'object-removed', 'The object was removed before anything named it.',
             'Store it again, then repeat the call.');
     end if;
+    return new;
 end
 $$;
+create trigger claim_object before insert on public.specs
+    for each row execute function private.claim_object();
 
 -- Asked by the policy on storage.objects for each object that tick has removed. The mark stays locked until the removal
 -- is committed, so that nobody claims the object meanwhile. SECURITY DEFINER: the marks are nobody's to read.
@@ -264,6 +267,6 @@ $$;
 revoke all on function public.set_retention_v1(text, text, integer) from public, anon, authenticated, service_role;
 
 revoke all on function private.kept_since(text, text), private.keep_audit_log(), private.refuse_expired(uuid),
-    private.claim_object(text, text), private.may_remove_object(text, text, timestamptz), private.expire_rows(integer),
+    private.claim_object(), private.may_remove_object(text, text, timestamptz), private.expire_rows(integer),
     private.mark_expired(integer), private.mark_orphans(integer), private.remove_spec(public.specs),
     private.finish_removals(integer) from public, anon, authenticated, service_role;

@@ -123,6 +123,46 @@ end
 $$;
 revoke all on function private.refuse_bad_dependencies(uuid) from public, anon, authenticated, service_role;
 
+-- A specification, its sprints, the runs of those that depend on nothing, its first events and its receipt.
+create or replace function private.store_spec(p_message public.messages, p_spec jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+    made public.specs;
+    first_sprint public.sprints;
+    waits boolean;
+begin
+    insert into public.specs (id, message_id, repo, branch, storage_path, sha, size, name, title, format,
+        correlation_id, created_by)
+    select given.id, p_message.id, projects.repo, given.branch, given.storage_path, given.sha, given.size,
+        coalesce(left(given.name, 1000), ''), coalesce(left(given.title, 1000), ''), coalesce(given.format, 'yaml'),
+        p_message.correlation_id, p_message.sender
+    from jsonb_to_record(p_spec) as given (id uuid, name text, repo text, branch text, title text, format text,
+        storage_path text, sha text, size bigint)
+    join public.projects on lower(projects.repo) = lower(given.repo)
+    returning * into made;
+    select coalesce((p_spec ->> 'needs_approval')::boolean, false) or coalesce(policy ->> 'approval' = 'required', false)
+    into waits from public.projects where id = made.project_id;
+    -- Where approval is asked for, nothing begins without it: every sprint that depends on nothing waits.
+    insert into public.sprints (id, spec_id, label, position, dod_json, plan_json, state, depends_on)
+    select private.derived_id('sprint:' || made.id || ':' || place), made.id, label, place,
+        coalesce(sprint -> 'dod', '{}'), case when sprint ? 'unplanned' then null else sprint end,
+        case when waits and cardinality(depends_on) = 0 then 'NEEDS_APPROVAL' else 'PLANNED' end, depends_on
+    from private.planned_sprints(p_spec);
+    perform private.refuse_bad_dependencies(made.id);
+    select * into first_sprint from public.sprints where spec_id = made.id order by position limit 1;
+    perform private.record_event(made.id, null, 'SPEC_RECEIVED', 'The specification was received.',
+        jsonb_build_object('sha', made.sha, 'sender', made.created_by));
+    perform private.record_event(made.id, null, 'PLANNING', case
+        when first_sprint.state = 'NEEDS_APPROVAL' then 'The plan waits for approval.'
+        when first_sprint.plan_json is null then 'The specification waits to be planned.'
+        else 'The specification brings its plan.' end,
+        jsonb_build_object('sprints', (select count(*) from public.sprints where spec_id = made.id)));
+    perform private.open_ready_runs(made.id);
+    perform private.enqueue('notify', 'spec_received:' || made.id, jsonb_build_object('template', 'spec_received',
+        'message_id', p_message.id, 'spec_id', made.id), made.correlation_id);
+end
+$$;
+
 -- Where a sprint continues: branch and commit of the nearest sprint that was built of those it depends on, directly or
 -- not. null where there is none: it begins at the project's branch.
 create or replace function private.previous_work(p_sprint_id uuid) returns jsonb

@@ -223,14 +223,14 @@ grant execute on function public.cancel_spec_v1(uuid, text) to authenticated;
 
 -- The requester's reply: {id, text, answered_by}. It is kept with the sprint, which goes on. The same id again is the
 -- same answer.
-create function public.answer_sprint_v1(p_sprint_id uuid, p_answer jsonb) returns jsonb
+create function public.answer_sprint_v1(p_sprint_id uuid, p_reply jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     sprint public.sprints;
 begin
     perform private.require_role('aicd_functions');
-    perform private.refuse_large(p_answer, 'The answer', 262144);
-    if coalesce(btrim(p_answer ->> 'text'), '') = '' or coalesce(p_answer ->> 'id', '') = '' then
+    perform private.refuse_large(p_reply, 'The reply', 262144);
+    if coalesce(btrim(p_reply ->> 'text'), '') = '' or coalesce(p_reply ->> 'id', '') = '' then
         perform private.refuse(400, 'bad-answer', 'An answer has an id and a text.', 'Hand over both.');
     end if;
     select * into sprint from public.sprints where id = p_sprint_id;
@@ -240,7 +240,7 @@ begin
     perform private.lock_spec(sprint.spec_id);
     perform private.refuse_expired(sprint.spec_id);
     select * into sprint from public.sprints where id = p_sprint_id for update;
-    if sprint.answers_json @> jsonb_build_array(jsonb_build_object('id', p_answer ->> 'id')) then
+    if sprint.answers_json @> jsonb_build_array(jsonb_build_object('id', p_reply ->> 'id')) then
         return private.describe_sprint(sprint.id);
     end if;
     if sprint.state <> 'NEEDS_INPUT' then
@@ -248,13 +248,13 @@ begin
             'Only a sprint in NEEDS_INPUT is answered.');
     end if;
     update public.sprints
-    set state = 'PLANNED', answers_json = answers_json || jsonb_build_array(jsonb_build_object('id', p_answer ->> 'id',
-        'text', p_answer ->> 'text', 'answered_by', p_answer ->> 'answered_by', 'answered_at', now()))
+    set state = 'PLANNED', answers_json = answers_json || jsonb_build_array(jsonb_build_object('id', p_reply ->> 'id',
+        'text', p_reply ->> 'text', 'answered_by', p_reply ->> 'answered_by', 'answered_at', now()))
     where id = sprint.id;
     perform private.record_event(sprint.spec_id, null, 'PLANNING', format('The questions about %s were answered.', sprint.label),
         jsonb_build_object('sprint', sprint.label));
     perform private.audit('answer_sprint', 'sprints', sprint.id::text, sprint.project_id,
-        jsonb_build_object('label', sprint.label, 'answer_id', p_answer ->> 'id', 'answered_by', p_answer ->> 'answered_by'));
+        jsonb_build_object('label', sprint.label, 'answer_id', p_reply ->> 'id', 'answered_by', p_reply ->> 'answered_by'));
     perform private.open_ready_runs(sprint.spec_id);
     return private.describe_sprint(sprint.id);
 end
@@ -322,3 +322,36 @@ grant execute on function public.wake_sprints_v1(integer) to aicd_functions;
 
 revoke all on function private.describe_sprint(uuid), private.require_sprint(uuid),
     private.set_aside(public.runs, text, text, jsonb) from public, anon, authenticated, service_role;
+
+-- `recipient` is null where no mail began the work. SECURITY DEFINER: as in mailboxes.sql.
+create or replace function public.describe_notice_v1(p_outbox_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+    work public.outbox;
+    run public.runs;
+    spec public.specs;
+    mail public.messages;
+begin
+    perform private.require_role('aicd_functions');
+    select * into work from public.outbox where id = p_outbox_id and kind = 'notify';
+    if work.id is null then
+        perform private.refuse(404, 'notice-not-found', 'There is no such notice.', 'Claim rows of kind notify.');
+    end if;
+    select * into run from public.runs where id = (work.payload ->> 'run_id')::uuid;
+    select * into spec from public.specs where id = coalesce((work.payload ->> 'spec_id')::uuid, run.spec_id);
+    select * into mail from public.messages where id = coalesce((work.payload ->> 'message_id')::uuid, spec.message_id);
+    return jsonb_build_object('template', work.payload ->> 'template', 'idempotency_key', work.idempotency_key,
+        'correlation_id', work.correlation_id, 'message_id', mail.id,
+        'mailbox_email', (select email from public.mailboxes where id = mail.mailbox_id),
+        'recipient', mail.sender, 'subject', mail.subject, 'gmail_thread_id', mail.gmail_thread_id,
+        'rfc_message_id', mail.rfc_message_id, 'references', mail.mail_references,
+        'reason', coalesce(work.payload ->> 'reason', mail.reason),
+        'problems', coalesce(mail.problems, '[]'), 'spec', private.describe_spec(spec.id),
+        'sprint', (select jsonb_build_object('id', id, 'label', label, 'position', position, 'state', state)
+            from public.sprints where id = run.sprint_id),
+        'run', private.describe_finished_run(run.id),
+        'artifacts', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'name', name,
+            'content_type', content_type, 'size', size, 'storage_path', storage_path) order by created_at, id), '[]')
+            from public.artifacts where run_id = run.id));
+end
+$$;

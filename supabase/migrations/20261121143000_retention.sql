@@ -79,18 +79,21 @@ begin
 end
 $$;
 
--- A row is about to name this object. If the object was taken for an orphan, it is none; if it is gone already, the row
--- must not be written: the caller stores it again. Waits for a removal that is under way.
-create function private.claim_object(p_bucket text, p_path text) returns void
+-- A specification's row is about to name its object. If that was taken for an orphan, it is none; if it is gone already,
+-- the row must not be written: the caller stores it again. Waits for a removal that is under way.
+create function private.claim_object() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-    delete from private.expired_objects where bucket = p_bucket and path = p_path;
-    if found and not exists (select from storage.objects where bucket_id = p_bucket and name = p_path) then
+    delete from private.expired_objects where bucket = 'specs' and path = new.storage_path;
+    if found and not exists (select from storage.objects where bucket_id = 'specs' and name = new.storage_path) then
         perform private.refuse(503, 'object-removed', 'The object was removed before anything named it.',
             'Store it again, then repeat the call.');
     end if;
+    return new;
 end
 $$;
+create trigger claim_object before insert on public.specs
+    for each row execute function private.claim_object();
 
 -- Asked by the policy on storage.objects for each object that tick has removed. The mark stays locked until the removal
 -- is committed, so that nobody claims the object meanwhile. SECURITY DEFINER: the marks are nobody's to read.
@@ -309,50 +312,9 @@ $$;
 revoke all on function public.set_retention_v1(text, text, integer) from public, anon, authenticated, service_role;
 
 revoke all on function private.kept_since(text, text), private.keep_audit_log(), private.refuse_expired(uuid),
-    private.claim_object(text, text), private.may_remove_object(text, text, timestamptz), private.expire_rows(integer),
+    private.claim_object(), private.may_remove_object(text, text, timestamptz), private.expire_rows(integer),
     private.mark_expired(integer), private.mark_orphans(integer), private.remove_spec(public.specs),
     private.finish_removals(integer) from public, anon, authenticated, service_role;
-
--- A specification, its sprints, the runs of those that depend on nothing, its first events and its receipt.
-create or replace function private.store_spec(p_message public.messages, p_spec jsonb) returns void
-language plpgsql set search_path = '' as $$
-declare
-    made public.specs;
-    first_sprint public.sprints;
-    waits boolean;
-begin
-    insert into public.specs (id, message_id, repo, branch, storage_path, sha, size, name, title, format,
-        correlation_id, created_by)
-    select given.id, p_message.id, projects.repo, given.branch, given.storage_path, given.sha, given.size,
-        coalesce(left(given.name, 1000), ''), coalesce(left(given.title, 1000), ''), coalesce(given.format, 'yaml'),
-        p_message.correlation_id, p_message.sender
-    from jsonb_to_record(p_spec) as given (id uuid, name text, repo text, branch text, title text, format text,
-        storage_path text, sha text, size bigint)
-    join public.projects on lower(projects.repo) = lower(given.repo)
-    returning * into made;
-    select coalesce((p_spec ->> 'needs_approval')::boolean, false) or coalesce(policy ->> 'approval' = 'required', false)
-    into waits from public.projects where id = made.project_id;
-    perform private.claim_object('specs', made.storage_path);
-    -- Where approval is asked for, nothing begins without it: every sprint that depends on nothing waits.
-    insert into public.sprints (id, spec_id, label, position, dod_json, plan_json, state, depends_on)
-    select private.derived_id('sprint:' || made.id || ':' || place), made.id, label, place,
-        coalesce(sprint -> 'dod', '{}'), case when sprint ? 'unplanned' then null else sprint end,
-        case when waits and cardinality(depends_on) = 0 then 'NEEDS_APPROVAL' else 'PLANNED' end, depends_on
-    from private.planned_sprints(p_spec);
-    perform private.refuse_bad_dependencies(made.id);
-    select * into first_sprint from public.sprints where spec_id = made.id order by position limit 1;
-    perform private.record_event(made.id, null, 'SPEC_RECEIVED', 'The specification was received.',
-        jsonb_build_object('sha', made.sha, 'sender', made.created_by));
-    perform private.record_event(made.id, null, 'PLANNING', case
-        when first_sprint.state = 'NEEDS_APPROVAL' then 'The plan waits for approval.'
-        when first_sprint.plan_json is null then 'The specification waits to be planned.'
-        else 'The specification brings its plan.' end,
-        jsonb_build_object('sprints', (select count(*) from public.sprints where spec_id = made.id)));
-    perform private.open_ready_runs(made.id);
-    perform private.enqueue('notify', 'spec_received:' || made.id, jsonb_build_object('template', 'spec_received',
-        'message_id', p_message.id, 'spec_id', made.id), made.correlation_id);
-end
-$$;
 
 -- The one way in which an object leaves a bucket.
 

@@ -117,8 +117,7 @@ def rows_of(world: World, project_id: str) -> dict[str, set[str]]:
         "organisation_members": f"organisation_id = {organisation}",
         "projects": "id = %s",
         **dict.fromkeys(
-            ("project_members", "specs", "sprints", "runs", "artifacts", "agent_executions", "audit_log",
-             "api_keys"),
+            ("project_members", "specs", "sprints", "runs", "artifacts", "agent_executions", "audit_log", "api_keys"),
             "project_id = %s",
         ),
         # What came before any run is the specification's and not the run's.
@@ -207,7 +206,9 @@ def test_only_the_granted_verbs_can_be_executed(peopled: Peopled) -> None:
     }  # fmt: skip
     runner = {"start_run_v1", "record_event_v1", "record_execution_v1", "record_artifact_v1",
               "record_pull_request_v1", "finish_run_v1", "pause_run_v1"}  # fmt: skip
-    member = {"approve_sprint_v1", "retry_sprint_v1", "cancel_spec_v1", "create_api_key_v1", "revoke_api_key_v1"}
+    member = {"approve_sprint_v1", "retry_sprint_v1", "cancel_spec_v1", "create_api_key_v1", "revoke_api_key_v1",
+              "list_projects_v1", "list_specs_v1", "list_runs_v1", "list_events_v1", "list_run_events_v1",
+              "show_run_v1"}  # fmt: skip
     expected = {"aicd_functions": functions, "aicd_runner": runner, "authenticated": member}
     assert set(executable) == {(role, verb) for role, verbs in expected.items() for verb in verbs}
     assert peopled.world.all(

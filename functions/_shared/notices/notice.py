@@ -10,7 +10,7 @@ from pydantic import Field
 
 from controlplane.noun import Noun
 
-Template = Literal["spec_received", "spec_invalid", "report"]
+Template = Literal["spec_received", "spec_invalid", "spec_cancelled", "report"]
 
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
 # Control characters, lone surrogates, and what turns the direction of writing: a line must read as it is stored.
@@ -79,6 +79,7 @@ class Notice(Noun):
     spec_id: str = ""
     sprint: str = ""
     sprints: tuple[str, ...] = ()
+    reason: str = ""
     problems: tuple[ProblemLine, ...] = ()
     run: RunFacts = Field(default_factory=RunFacts)
 
@@ -104,6 +105,7 @@ def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None
         spec_id=text(spec.get("id") or spec.get("spec_id"), 64),
         sprint=text(sprint.get("label"), 100),
         sprints=tuple(text(item.get("label"), 100) for item in _items(spec.get("sprints"), most=20)),
+        reason=text(description.get("reason"), 2_000),
         problems=tuple(_problem(item) for item in _items(description.get("problems"))),
         run=_run(_mapping(description.get("run")), description),
     )
