@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "mail": ("local.commands.mail", "Check a mail as the front door would."),
     "outbox": ("local.commands.outbox", "Show the work that waits or died, and requeue or drop it."),
     "token": ("local.commands.token", "Mint or revoke a role token."),
+    "key": ("local.commands.key", "Make, revoke or list API keys."),
     "init": ("local.commands.init", "Add the workflow and the configuration to a repository."),
     "doctor": ("local.commands.doctor", "Name each missing thing on this machine, and its fix."),
 }

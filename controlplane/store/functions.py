@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from controlplane.store.calls import Caller
+from controlplane.store.control import ControlCalls
 
 Row = dict[str, Any]
 SPECS = "specs"
 ARTIFACTS = "artifacts"
 
 
-class FunctionsStore(Caller):
+class FunctionsStore(ControlCalls):
     """Intake, dispatch, notify and tick speak to Supabase through this."""
 
     def open_mailbox(self, email: str) -> Row | None:

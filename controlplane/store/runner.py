@@ -46,6 +46,13 @@ class RunnerStore(Caller):
         """Without a `url` only branch and commit are recorded."""
         self._call("record_pull_request_v1", object, run_id=run_id, pull_request=pull_request)
 
+    def pause_run(self, run_id: str, resume_at: str, reason: str, session: Mapping[str, Any] | None = None) -> Row:
+        """End this run without a verdict; its sprint goes on at `resume_at` (ISO 8601) with another run, which finds
+        `session` in its start. {run_id, sprint_id, resume_at}; a time that has passed becomes the next minute."""
+        return self._call(
+            "pause_run_v1", dict, run_id=run_id, resume_at=resume_at, reason=reason, session=session or {}
+        )
+
     def finish_run(self, run_id: str, result: str, summary: Mapping[str, Any]) -> Row:
         """Raises Conflict when the run has already ended with the other result."""
         return self._call("finish_run_v1", dict, run_id=run_id, result=result, summary=summary)

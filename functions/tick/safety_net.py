@@ -16,11 +16,14 @@ from functions._shared.envelope import Answer, describe_error
 from functions._shared.intake.sync import Intake, sync_mailbox
 from functions._shared.outbox.drain import Work, drain_outbox
 from functions._shared.ports import Row, TickStore
+from functions._shared.retention.sweep import sweep
 
 log = structlog.get_logger(__name__)
 
 # A watch lives for seven days; renewed when less than six are left, it is renewed each day.
 RENEW_BEFORE = timedelta(days=6)
+# Each is a CI run to be dispatched; the others wait for the next minute.
+MOST_WOKEN = 100
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ class SafetyNet:
         return {
             "mailboxes": self._look_after_mailboxes,
             "runs_closed": lambda _: self.store.close_dead_runs(self.settings.dead_after_seconds),
+            # Before the outbox is drained, so that their work orders go out in the same minute.
+            "sprints_woken": lambda _: len(self.store.wake_sprints(MOST_WOKEN)),
             **{work.kind: self._drain(work) for work in self.work},
+            "expired": lambda _: sweep(self.store).as_json(),
         }
 
     def _drain(self, work: Work) -> Callable[[list[AicdError]], dict[str, int]]:

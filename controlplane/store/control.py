@@ -1,0 +1,46 @@
+"""The functions' verbs about what goes on with work, who may ask for it, and how long it is kept.
+
+Apart from controlplane/store/functions.py, which holds intake, dispatch and notify; FunctionsStore is both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controlplane.api_keys import hash_api_key
+from controlplane.store.calls import Caller
+from controlplane.store.outcomes import translated
+from controlplane.store.patience import patiently
+
+Row = dict[str, Any]
+
+
+class ControlCalls(Caller):
+    """Part of FunctionsStore."""
+
+    def answer_sprint(self, sprint_id: str, reply: Mapping[str, Any]) -> Row:
+        """The requester's reply: {id, text, answered_by}; the same id is one answer. Raises NotFound and Conflict."""
+        return self._call("answer_sprint_v1", dict, sprint_id=sprint_id, reply=reply)
+
+    def wake_sprints(self, limit: int = 100) -> list[str]:
+        """Have paused sprints go on whose time has come; their new runs."""
+        return self._call("wake_sprints_v1", list, limit=limit)
+
+    def check_api_key(self, unverified_key: str) -> Row | None:
+        """{key_id, organisation_id, project_id, name, scopes} of a live key; None for any other. It is not sent on."""
+        hashed = hash_api_key(unverified_key)
+        return None if hashed is None else self._look_up("check_api_key_v1", hash=hashed)
+
+    def expire_rows(self, limit: int = 500) -> Row:
+        """{rows: {table: deleted}, objects: [{bucket, path}] to be removed with `remove_objects`}."""
+        return self._call("expire_rows_v1", dict, limit=limit)
+
+    def remove_objects(self, bucket: str, paths: Sequence[str]) -> int:
+        """Remove objects that retention has marked; how many went. Others, and those that are gone, are passed over."""
+
+        def once() -> int:
+            with translated(f"removing objects of {bucket}"):
+                return len(self._client.storage.from_(bucket).remove(list(paths)))
+
+        return patiently(once)

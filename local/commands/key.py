@@ -1,0 +1,118 @@
+"""`aicd key`: keys for programs that send specifications over HTTP.
+
+Needs DB_URL, the address of the database's owner. A project's maintainers make and revoke their keys without it, with
+the verbs create_api_key_v1 and revoke_api_key_v1.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from controlplane.errors import UsageError
+from local.commands.output import print_json, say
+from local.commands.token import parse_ttl
+
+if TYPE_CHECKING:
+    from local.administration import Administration
+
+app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Scope = Literal["specs:read", "specs:write"]
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Option(help="What it is for; shown wherever the key is listed.")],
+    repo: Annotated[str | None, typer.Option(help="The repository, OWNER/NAME, that it may have built.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Instead: every project of this organisation.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="May be repeated. Default: both.")] = None,
+    expires: Annotated[str | None, typer.Option(help="How long it lives: 12h, 90d. Default: until revoked.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is printed once and kept nowhere."""
+    if (repo is None) == (organisation is None):
+        raise UsageError(
+            "A key is for one repository or for one organisation.", fix="Give --repo or --organisation, and not both."
+        )
+    wanted: dict[str, Any] = {"name": name, "scopes": scope or ["specs:read", "specs:write"]}
+    wanted |= {"repo": repo} if repo else {"organisation": organisation}
+    if expires is not None:
+        wanted["expires_in_seconds"] = parse_ttl(expires)
+    with _open() as operator:
+        made = operator.create_api_key(wanted)
+    if as_json:
+        print_json(made)
+        return
+    print(made["key"])
+    say(f"{name}: {', '.join(made['scopes'])}. End it with: aicd key revoke {made['id']}")
+
+
+@app.command("revoke")
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `list` prints it.")],
+    reason: Annotated[str, typer.Option(help="For whoever reads the audit log.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """End a key at once."""
+    try:
+        key_id = str(uuid.UUID(key_id))
+    except ValueError as error:
+        raise UsageError(f"'{key_id}' is not a key's id.", fix="Copy it from `aicd key list`.") from error
+    with _open() as operator:
+        newly = operator.revoke_api_key(key_id, reason)
+    if as_json:
+        print_json({"id": key_id, "revoked": True, "newly": newly})
+    else:
+        say(f"{key_id} is revoked." if newly else f"{key_id} was revoked before.")
+
+
+@app.command("list")
+def list_keys(
+    repo: Annotated[str | None, typer.Option(help="Only this repository's.")] = None, as_json: AsJson = False
+) -> None:
+    """Show the keys, without their secrets; the newest first."""
+    with _open() as operator:
+        keys = operator.list_api_keys(repo)
+    if as_json:
+        print_json({"keys": keys})
+        return
+    for key in keys:
+        print("\t".join(_cells(key)))
+    say(f"{len(keys)} keys. End one with: aicd key revoke ID")
+
+
+def _cells(key: dict[str, Any]) -> tuple[str, ...]:
+    state = (
+        f"revoked {_day(key['revoked_at'])}" if key["revoked_at"] else f"until {_day(key['expires_at']) or 'revoked'}"
+    )
+    used = f"used {_day(key['last_used_at'])}" if key["last_used_at"] else "never used"
+    shown = "".join(character if character.isprintable() else " " for character in key["name"])
+    return (
+        key["id"],
+        f"aicd_{key['prefix']}_…",
+        key["repo"] or "organisation",
+        ",".join(key["scopes"]),
+        state,
+        used,
+        shown,
+    )
+
+
+def _day(moment: str | None) -> str:
+    return str(moment or "")[:10]
+
+
+def _open() -> Administration:
+    from local.administration import Administration
+
+    db_url = os.environ.get("DB_URL", "")
+    if not db_url:
+        raise UsageError(
+            "DB_URL is not set.", fix="Set it to the address of the database's owner.", code="db-url-missing"
+        )
+    return Administration(db_url)
