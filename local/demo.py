@@ -25,10 +25,10 @@ from local.stack.correspondent import prepare_project
 from local.stack.double_setup import repository_path
 from local.stack.journey import Journey, follow, hand_in
 from local.stack.observation import SeenEvent, SeenRun
-from local.stack.places import REPOSITORY_ROOT, make_private
+from local.stack.places import make_private, shipped
 from local.stack.supervisor import Stack, StackOptions
 
-MATERIAL = REPOSITORY_ROOT / "examples" / "demo"
+MATERIAL = shipped("examples/demo")
 REPOSITORY = "customer/fairsplit"
 SENDER = "ada@customer.example"
 KEPT_DEMOS = 5

@@ -18,7 +18,9 @@ from action.verify.interpreter import Interpreter, find_interpreter
 from action.verify.locking import build_once, mark_used
 from controlplane.errors import AicdError, OutsideError
 
-TOOL_REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "verify.txt"
+_BESIDE = Path(__file__).parents[2] / "requirements" / "verify.txt"
+# A wheel carries the pins inside the package; a checkout and a published action have them beside it.
+TOOL_REQUIREMENTS = _BESIDE if _BESIDE.exists() else Path(__file__).with_name("requirements.txt")
 INSTALL_TIMEOUT_SECONDS = 600
 # What pip may know of our environment: its own settings, the way to the network, certificates. No secret of ours.
 PIP_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")

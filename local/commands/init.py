@@ -9,7 +9,7 @@ import typer
 
 from controlplane.errors import UsageError
 from local.commands.output import print_json
-from local.stack.places import REPOSITORY_ROOT
+from local.stack.places import shipped
 
 app = typer.Typer(add_completion=False)
 
@@ -37,7 +37,7 @@ def init(
     """Add the workflow and a commented configuration to a repository. Files that exist are left as they are."""
     if not (repo / ".git").exists():
         raise UsageError(f"{repo} is not the top of a git repository.", fix="Call it there, or give --repo PATH.")
-    workflow = (REPOSITORY_ROOT / "examples" / "workflows" / "aicd.yml").read_text()
+    workflow = shipped("examples/workflows/aicd.yml").read_text()
     made = [
         str(name)
         for name, text in ((WORKFLOW, workflow), (CONFIGURATION, CONFIGURATION_TEXT))

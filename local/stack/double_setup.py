@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 
 from local.stack.identity import MAILBOX, StackIdentity
-from local.stack.places import REPOSITORY_ROOT
+from local.stack.places import shipped
 
 WORKFLOW_PATH = ".github/workflows/aicd.yml"
-WORKFLOW_SOURCE = REPOSITORY_ROOT / "examples" / "workflows" / "aicd.yml"
+WORKFLOW_SOURCE = shipped("examples/workflows/aicd.yml")
 TIMEOUT_SECONDS = 60.0
 
 

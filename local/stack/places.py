@@ -9,7 +9,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# The rooms lie side by side, in a checkout as well as where a wheel was installed.
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+_IN_WHEEL = Path(__file__).resolve().parents[1] / "_shipped"
+
+
+def shipped(name: str) -> Path:
+    """What is no Python and yet needed: action.yml, examples/…, requirements/…, supabase/migrations/…
+
+    In a checkout it lies beside the rooms; a wheel carries it inside `local`, because a folder named `supabase` in
+    site-packages would hide the official client.
+    """
+    packed = _IN_WHEEL / name
+    return packed if packed.exists() else REPOSITORY_ROOT / name
 
 
 def state_home(environ: dict[str, str]) -> Path:

@@ -20,7 +20,7 @@ import structlog
 
 from local.stack.identity import StackIdentity
 from local.stack.jobs import JobOutcome, find_act, run_with_act, run_with_verbs
-from local.stack.places import REPOSITORY_ROOT
+from local.stack.places import shipped
 from local.stack.warden import MARKER
 
 POLL_SECONDS = 0.1
@@ -41,7 +41,7 @@ def copy_action(target: Path) -> Path:
     """Copy what a published version of the action would hold."""
     target.mkdir(parents=True, exist_ok=True)
     for name in SHIPPED:
-        source = REPOSITORY_ROOT / name
+        source = shipped(name)
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
         else:

@@ -26,7 +26,7 @@ from local.stack.identity import (
     make_secret,
     save_identity,
 )
-from local.stack.places import REPOSITORY_ROOT, make_private
+from local.stack.places import REPOSITORY_ROOT, make_private, shipped
 from local.stack.ports import choose_ports
 from local.stack.processes import Child, start_child
 from local.stack.runner import Runner, choose_mode
@@ -187,7 +187,7 @@ class Stack:
             data / "postgres", ephemeral=self._options.ephemeral, pg_bin=self._options.pg_bin, port=ports["db"]
         )
         self._closing.callback(database.stop)
-        bootstrap(database, REPOSITORY_ROOT / "supabase" / "migrations")
+        bootstrap(database, shipped("supabase/migrations"))
         return database.authenticator_dsn, database.owner_url
 
     def _identify(self, ports: dict[str, int], data: Path, db_url: str, secrets: dict[str, str]) -> StackIdentity:
