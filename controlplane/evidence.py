@@ -98,10 +98,24 @@ class EvidenceFile(Noun):
 class ToolRun(Noun):
     """One program that verify started. `exit_code` is None when it was stopped or never ran; `reason` says why.
 
-    `purpose` is what the run was for; the gate holds its exit code against the report it left.
+    `purpose` is what the run was for; the gate holds its exit code against the report it left. `unit`, `command` and
+    `e2e` with a report of their own are commands that the project tells (`tests`), or that its package.json holds.
     """
 
-    purpose: Literal["base-tests", "change-tests", "lint", "types", "collect", "environment", "custom"]
+    purpose: Literal[
+        "base-tests",
+        "change-tests",
+        "lint",
+        "types",
+        "collect",
+        "environment",
+        "custom",
+        "unit",
+        "command",
+        "e2e",
+        "lighthouse",
+        "app",
+    ]
     id: str = ""
     command: tuple[str, ...] = ()
     exit_code: int | None = None
@@ -126,6 +140,22 @@ class IntegrityFinding(Noun):
     reason: str = ""
 
 
+class Mutation(Noun):
+    """What became of small faults put into the changed lines, one at a time: killed are those that a test noticed.
+
+    `possible` is how many there could be, `total` how many of them were judged: a sample drawn with `seed`.
+    `survivors` are named as `path:line: before -> after`. With a `reason`, nothing was measured, and it says why.
+    """
+
+    seed: int = 0
+    possible: int = Field(0, ge=0)
+    total: int = Field(0, ge=0)
+    killed: int = Field(0, ge=0)
+    survivors: tuple[str, ...] = ()
+    report: str = ""
+    reason: str = ""
+
+
 class Evidence(Noun):
     """Everything the gate may look at. `integrity` is None where no change was given to look at."""
 
@@ -135,6 +165,7 @@ class Evidence(Noun):
     changed_lines: dict[str, frozenset[int]] | None = Field(
         None, description="Lines the change added or altered, by path from the repository root; None without a diff."
     )
+    mutation: Mutation | None = Field(None, description="None where mutants were not asked for.")
     isolation: str = ""
     looked_in: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from action.verify.checkout import Snapshot, write_checkout
 from action.verify.environment import Environment
 from action.verify.layout import read_ini, read_toml, table
+from action.verify.projectfile import Told
 from action.verify.sandbox import Cell, Outcome
 from controlplane.dod import CustomCheck, DefinitionOfDone
 
@@ -24,21 +25,25 @@ class Check:
     `environment` is added to the cell's.
     """
 
-    purpose: Literal["lint", "types", "custom"]
+    purpose: Literal["lint", "types", "custom", "unit", "command"]
     id: str
     command: tuple[str, ...]
     report: str = ""
     environment: tuple[tuple[str, str], ...] = ()
 
 
-def planned_checks(dod: DefinitionOfDone, head: Snapshot, environment: Environment) -> tuple[Check, ...]:
-    """The checks that the Definition of Done asks for."""
+# What the repository's own commands may do: write into their checkout, which nobody else looks at.
+OWN = ("custom", "unit", "command")
+
+
+def planned_checks(dod: DefinitionOfDone, head: Snapshot, environment: Environment, told: Told) -> tuple[Check, ...]:
+    """The checks that the Definition of Done asks for, and the project's own test commands."""
     makers: list[tuple[bool, Callable[[], Check]]] = [
         (dod.lint_pass is True, lambda: ruff_check(environment)),
         (dod.type_check is True, lambda: mypy_check(head, environment)),
     ]
     made = [make() for wanted, make in makers if wanted]
-    return (*made, *(custom_check(custom) for custom in dod.custom))
+    return (*made, *(custom_check(custom) for custom in dod.custom), *told_checks(told))
 
 
 def ruff_check(environment: Environment) -> Check:
@@ -63,6 +68,16 @@ def custom_check(custom: CustomCheck) -> Check:
     return Check("custom", custom.id, ("sh", "-c", custom.run))
 
 
+def told_checks(told: Told) -> tuple[Check, ...]:
+    """The commands of `tests` that our own runs do not stand for."""
+    unit = (Check("unit", "tests.unit", ("sh", "-c", told.unit)),) if told.unit else ()
+    others = (
+        Check("command", f"tests.commands.{number}", ("sh", "-c", command))
+        for number, command in enumerate(told.commands, start=1)
+    )
+    return (*unit, *others)
+
+
 def mypy_settings(contents: Mapping[str, bytes]) -> Mapping[str, Any] | None:
     """mypy's own settings as it would find them at the root; None when there are none."""
     for name in MYPY_CONFIGS:
@@ -85,8 +100,8 @@ def has_ruff_settings(contents: Mapping[str, bytes]) -> bool:
 
 
 def run_check(check: Check, head: Snapshot, cell: Cell, timeout_seconds: float) -> Outcome:
-    """Run in a fresh checkout. Lint and types may not write to it; the project's own command may."""
-    write_checkout(head, cell.tree, cell.owner if check.purpose == "custom" else None)
+    """Run in a fresh checkout. Lint and types may not write to it; the project's own commands may."""
+    write_checkout(head, cell.tree, cell.owner if check.purpose in OWN else None)
     if check.purpose == "lint" and not has_ruff_settings(head.contents):
         # ruff looks for settings in the folders above; an empty file is how it is told that here is the top.
         (cell.tree / "ruff.toml").write_text("")

@@ -55,7 +55,7 @@ def read_policy(base: Snapshot, project: Mapping[str, Any]) -> Policy:
     policies = [_parse(dict(project), "the project's policy")]
     for name in POLICY_FILES:
         if name in base.contents:
-            document, problem = _load(base.contents[name])
+            document, problem = load_document(base.contents[name])
             policies.append(_parse(document, name) if not problem else Policy(notes=(f"{name}: {problem}",)))
     return Policy(
         dependencies_allowed=any(policy.dependencies_allowed for policy in policies),
@@ -64,7 +64,8 @@ def read_policy(base: Snapshot, project: Mapping[str, Any]) -> Policy:
     )
 
 
-def _load(data: bytes) -> tuple[Any, str]:
+def load_document(data: bytes) -> tuple[Any, str]:
+    """The document of an `.aicd.yml`, and else why it cannot be had."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

@@ -49,7 +49,8 @@ class Outcome:
 class Cell:
     """One sandbox: a user id of its own where possible, and a folder that holds its home and its checkout.
 
-    `folder` belongs to us; only `home` and `tree` inside it belong to the sandbox's user.
+    `folder` belongs to us; only `home` and `tree` inside it belong to the sandbox's user. A `roomy` one has no limit of
+    address space: Chromium and Node reserve far more of it than they use.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Cell:
     path: str
     account: Account | None
     network: bool = True
+    roomy: bool = False
     marker: str = field(default_factory=lambda: uuid4().hex)
 
     @property
@@ -109,6 +111,8 @@ class Cell:
         limits: dict[str, int | bool] = dict(LIMITS)
         if self.account:  # counted per user id: without one of its own it would count everything of ours
             limits["NPROC"] = MOST_PROCESSES
+        if self.roomy:
+            del limits["AS"]
         if not self.network:
             limits["network"] = False
         return limits
@@ -136,13 +140,13 @@ class Tools:
 
 
 @contextmanager
-def open_cell(folder: Path, tools: Tools, *, network: bool = True) -> Iterator[Cell]:
+def open_cell(folder: Path, tools: Tools, *, network: bool = True, roomy: bool = False) -> Iterator[Cell]:
     """Make a cell in a new folder; when it is closed, nothing that ran in it is alive."""
     leased = lease_account(tools.lock_folder) if tools.reachable else nullcontext()
     with _adopting_orphans(), leased as account:
         folder.mkdir(parents=True)
         folder.chmod(0o755)
-        cell = Cell(folder, tools.python, tools.launcher, tools.path, account, network)
+        cell = Cell(folder, tools.python, tools.launcher, tools.path, account, network, roomy)
         for owned in (cell.home, cell.home / "tmp"):
             owned.mkdir()
             owned.chmod(0o700)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from action.verify.area import Area, open_area, tools_of
 from action.verify.checkout import Snapshot
-from action.verify.checks import Check, keep_report, planned_checks, run_check
+from action.verify.checks import OWN, Check, keep_report, planned_checks, run_check
 from action.verify.dependencies import Dependencies, read_dependencies
 from action.verify.environment import Environment, prepare_environment
 from action.verify.integrity import inspect_runs, inspect_snapshots
@@ -25,6 +25,7 @@ from action.verify.linecoverage import LineCoverage, measure_lines
 from action.verify.options import VerifyOptions, default_cache_dir
 from action.verify.orders import base_order, change_order, collect_order, probe_order
 from action.verify.policy import read_policy
+from action.verify.projectfile import read_told
 from action.verify.pytestrun import PytestOrder, PytestRun, run_pytest
 from action.verify.repository import Repository
 from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
@@ -63,6 +64,7 @@ class _Verification:
         self.cache_dir = options.cache_dir or default_cache_dir()
         self.deadline = time.monotonic() + options.timeout_seconds
         self.policy = read_policy(base, options.policy)
+        self.told = read_told(base, head, options.tests)
         self.keeper = Keeper(area, base, head, notes=list(self.policy.notes))
 
     def run(self) -> Evidence:
@@ -89,9 +91,7 @@ class _Verification:
             notes.append("stack: Node, which is not measured yet; its criteria stay not measured")
         else:
             notes.append("stack: none was recognised; criteria that need its tools stay not measured")
-        if self.options.tests and (self.options.tests.unit or self.options.tests.commands):
-            notes.append("the specification's own test commands were not used: tests are run by our pytest")
-        return notes
+        return [*notes, *self.told.notes]
 
     def _prepare(self) -> Environment | None:
         dependencies, trusted = self._dependencies()
@@ -117,7 +117,7 @@ class _Verification:
         laid_over = base_order(self.base, self.head, plugins, self._rewritable())
         candidates = (laid_over, change_order(self.base, self.head, plugins), collect_order(self.base, plugins))
         orders = [order for order in candidates if order is not None]
-        checks = planned_checks(self.dod, self.head, environment)
+        checks = planned_checks(self.dod, self.head, environment, self.told)
         self.options.progress(_announcement(orders, checks))
         special = find_special_cases(self.base, self.head) if laid_over else {}
         with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
@@ -144,7 +144,7 @@ class _Verification:
         return self._in_cell(tools, name, lambda cell: run_pytest(order, cell, self.area.inside, self._left()))
 
     def _check(self, tools: Tools, number: int, check: Check) -> tuple[Outcome, Path | None]:
-        snapshot = self.head if check.purpose == "custom" else with_strict_settings(self.base, self.head)
+        snapshot = self.head if check.purpose in OWN else with_strict_settings(self.base, self.head)
 
         def run(cell: Cell) -> tuple[Outcome, Path | None]:
             outcome = run_check(check, snapshot, cell, self._left())

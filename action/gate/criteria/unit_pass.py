@@ -13,6 +13,8 @@ from controlplane.evidence import ToolRun
 _FIX = "Fix: write a JUnit report (pytest --junitxml=junit.xml) and name it among the reports."
 _NOTHING_COLLECTED = 5  # pytest's own exit code for it
 _GROUPS = {"base-tests": "base", "change-tests": "change"}
+# Test commands of the project's own: their exit code can refuse, but shows nothing without a report.
+_TOLD = ("unit", "command")
 
 
 def _required(dod: DefinitionOfDone, _facts: Facts) -> Any:
@@ -29,7 +31,7 @@ def _judge(_required: Any, facts: Facts) -> Finding:
             actual=False,
             evidence=failing.told(),
         )
-    stopped = [run for run in facts.runs(*_GROUPS) if run.timed_out]
+    stopped = [run for run in facts.runs(*_GROUPS, *_TOLD) if run.timed_out]
     if stopped:
         seconds = f"{stopped[0].duration_seconds:.0f}"
         return failed(f"The tests were stopped after {seconds} s. Fix: find the test that does not end.", actual=False)
@@ -38,20 +40,21 @@ def _judge(_required: Any, facts: Facts) -> Finding:
         fix = "Fix: run the tests again to their end."
         return not_measured(f"{why_unreadable(unreadable)}. {fix}", evidence=named(unreadable))
     disagreements = tuple(sentence for run in facts.runs(*_GROUPS) for sentence in _disagreement(run, facts))
+    disagreements += tuple(_refusal(run) for run in facts.runs(*_TOLD) if run.exit_code not in (0, None))
     if disagreements:
         return failed(disagreements[0], actual=False, evidence=disagreements)
     return _nothing_failed(facts)
 
 
 def _nothing_failed(facts: Facts) -> Finding:
-    unrun = [run for run in facts.runs(*_GROUPS) if run.exit_code is None]
+    unrun = [run for run in facts.runs(*_GROUPS, *_TOLD) if run.exit_code is None]
     if unrun:
         return not_measured(
             f"the tests did not run: {unrun[0].reason or 'no reason known'}. Fix that and run them again."
         )
     totals = add_totals(file.tests for file in facts.unit if file.tests)
     if not facts.unit:
-        return not_measured(f"There is no JUnit report. {facts.looked()}{_environment(facts)} {_FIX}")
+        return not_measured(f"There is no JUnit report. {facts.looked()}{_told(facts)}{_environment(facts)} {_FIX}")
     if not totals.total:
         return not_measured(
             f"There is no test in the reports. Fix: add tests, or name the right report. {facts.looked()}"
@@ -75,6 +78,16 @@ def _disagreement(run: ToolRun, facts: Facts) -> Iterator[str]:
             f"the {run.purpose} run ended with exit code {run.exit_code}, while its report has no failing test: they "
             "disagree. Fix: see the run's log for what broke outside the tests."
         )
+
+
+def _refusal(run: ToolRun) -> str:
+    command = run.command[-1] if run.command else run.id
+    return f"the test command `{command}` ({run.id}) ended with exit code {run.exit_code}. Fix: see its log, {run.log}."
+
+
+def _told(facts: Facts) -> str:
+    unreported = [run for run in facts.runs("unit") if run.exit_code == 0 and not run.report]
+    return f" {unreported[0].id} ended with exit code 0, which shows no test." if unreported else ""
 
 
 def _environment(facts: Facts) -> str:
