@@ -84,7 +84,7 @@ def run_demo(
         ephemeral=True,
         fixed_ports=False,
         pg_bin=pg_bin,
-        variables={"AICD_AGENT": "command", "AICD_AGENT_COMMAND": str(home / name / "agent" / "replay.sh")},
+        variables={"AICD_AGENT": "command", "AICD_AGENT_COMMAND": f"sh {home / name / 'agent' / 'replay.sh'}"},
     )
     say("starting the embedded stack: Postgres, Supabase gateway, six functions, doubles of Gmail and GitHub")
     with Stack(options) as stack:

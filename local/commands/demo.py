@@ -63,13 +63,18 @@ def _show(document: dict[str, Any], result: DemoResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Verdict: {document['result']} after {document['iterations']} attempts", title_justify="left")
-    for column in ("criterion", "required", "actual", "status", "reason"):
-        table.add_column(column)
-    for row in document["verdict"]["criteria"]:
-        table.add_row(row["id"], str(row["required"]), str(row["actual"]), row["status"], row["reason"])
     console = Console()
-    console.print(table)
+    if document["verdict"] is None:
+        console.print(f"The run ended as {document['result']} before anything could be judged; the report says why.")
+    else:
+        table = Table(
+            title=f"Verdict: {document['result']} after {document['iterations']} attempts", title_justify="left"
+        )
+        for column in ("criterion", "required", "actual", "status", "reason"):
+            table.add_column(column)
+        for row in document["verdict"]["criteria"]:
+            table.add_row(row["id"], str(row["required"]), str(row["actual"]), row["status"], row["reason"])
+        console.print(table)
     for label, value in (
         ("pull request", document["pull_request_url"]),
         ("repository", f"{document['repository']}  (git clone -b {document['branch']} {document['repository']})"),
