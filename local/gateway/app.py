@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from local.gateway.auth import AuthService
 from local.gateway.errors import GatewayError, NotServedError, RestError
+from local.gateway.events import EventService
 from local.gateway.identity import identify
 from local.gateway.objects import as_storage_error
 from local.gateway.rest import RestService
@@ -40,6 +41,7 @@ class Gateway:
         self._rest = RestService(self._gate, settings)
         self._storage = StorageService(self._gate, settings, self._signer)
         self._auth = AuthService(self._gate, self._signer)
+        self._events = EventService(self._gate, settings.dsn)
 
     def application(self) -> Starlette:
         async def unmatched(request: Request, _: Exception) -> Response:
@@ -58,6 +60,7 @@ class Gateway:
         try:
             yield
         finally:
+            await self._events.close()
             await self._gate.close()
 
     def _rest_routes(self) -> list[Route]:
@@ -101,6 +104,7 @@ class Gateway:
         return [
             route("/auth/v1/.well-known/jwks.json", self._auth.jwks, "GET"),
             route("/auth/v1/user", self._user, "GET"),
+            route("/realtime/v1/events", self._event_stream, "GET"),
             Route("/{path:path}", answering(self._absent), methods=EVERY_METHOD),
         ]
 
@@ -168,6 +172,9 @@ class Gateway:
     async def _user(self, request: Request) -> Response:
         self._caller(request)
         return await self._auth.user(request)
+
+    async def _event_stream(self, request: Request) -> Response:
+        return await self._events.stream(request, self._caller(request))
 
     async def _absent(self, request: Request) -> Response:
         raise NotServedError(f"{request.method} {request.url.path}")
