@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from controlplane.spec import Format
 from controlplane.specfile.detect import detect_format
@@ -22,8 +22,12 @@ _FORWARD = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADER_LINE = re.compile(r"\s*\*?[A-Za-zÀ-ÿ-]{1,20}\*?\s?:\*?\s.*")
-_FENCE_OPENS = re.compile(r"```[ \t]*(?:yaml|yml|json)[ \t]*", re.IGNORECASE)
-_SPEC_BEGINS = re.compile(r"^(?:meta[ \t]*:[ \t]*\r?$|---[ \t]*\r?$)", re.IGNORECASE | re.MULTILINE)
+_FENCE_OPENS = re.compile(r"```[ \t]*(?:yaml|yml|json|text)?[ \t]*", re.IGNORECASE)
+# A block may be indented as a whole: html2text writes <pre> so, and many people paste so.
+_SPEC_BEGINS = re.compile(
+    r"^([ \t]*)(?:meta[ \t]*:[ \t]*\r?$|---[ \t]*\r?$|\{[ \t]*(?:\r?$|\"))", re.IGNORECASE | re.MULTILINE
+)
+_JSON_META = re.compile(r"\"meta\"[ \t\r\n]*:")
 _MOST_BEGINNINGS = 5
 
 
@@ -64,14 +68,30 @@ def find_specification(text: str) -> tuple[Format, str] | None:
         return found, text
     for block in islice(_fenced_blocks(text), _MOST_BEGINNINGS):
         inner = detect_format(block)
-        if inner in ("yaml", "json"):
+        if inner == "yaml" or (inner == "json" and _JSON_META.search(block)):
             return inner, block
     for match in islice(_SPEC_BEGINS.finditer(text), _MOST_BEGINNINGS):
-        tail = text[match.start() :]
+        tail = _outdented(text[match.start() :], match[1])
         inner = detect_format(tail)
+        if inner == "json" and not _JSON_META.search(tail):
+            continue
         if inner != "text":
-            return inner, tail
+            return inner, _without_farewell(tail) if inner == "json" else tail
     return None
+
+
+def _without_farewell(json: str) -> str:
+    """JSON ends with its last bracket; what follows is for people."""
+    end = json.rfind("}")
+    return json[: end + 1] if end >= 0 else json
+
+
+def _outdented(text: str, indent: str) -> str:
+    """An indented block without its indentation, up to the first line that stands left of it."""
+    if not indent:
+        return text
+    lines = takewhile(lambda line: not line.strip() or line.startswith(indent), text.split("\n"))
+    return "\n".join(line.removeprefix(indent) for line in lines)
 
 
 def _fenced_blocks(text: str) -> Iterator[str]:

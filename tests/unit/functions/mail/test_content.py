@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import stat
+import textwrap
 import zipfile
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -129,6 +131,10 @@ def test_too_long_specification_is_handed_on_so_that_its_sender_is_told() -> Non
         ('{"meta": {"project": "x"}}', "json"),
         (f"Hello,\n\nplease build:\n\n{YAML}\n-- \nAnn", "yaml"),
         (f"Hello,\n\n```yaml\n{YAML}```\n\nBest regards\nAnn", "yaml"),
+        (f"Hello,\n\n```\n{YAML}```\n\nBest regards\nAnn", "yaml"),
+        (f"Hello,\n\n{textwrap.indent(YAML, '    ')}\nI am looking forward to it.\n", "yaml"),
+        ('Hello,\n\n{\n  "meta": {"project": "x", "repo": "a/b"}\n}\n\nAnn from the shop says thank you', "json"),
+        ('Hello,\n\nour service answers\n\n{"price": 3}\n\nand should answer 4.', "text"),
         (f"{YAML}\nOn Mon, 2 Apr 2012 at 6:26 PM, Bob <b@x.org> wrote:\n> old\n", "yaml"),
         ("Build a shop.", "text"),
         ("meta-discussion: no spec here", "text"),
@@ -137,8 +143,16 @@ def test_too_long_specification_is_handed_on_so_that_its_sender_is_told() -> Non
 def test_specification_in_the_text_is_found(text: str, expected: str) -> None:
     message = read_message(plain_mail(text))
     assert found(message) == [("mail text", expected)]
+    if expected == "json":
+        assert "meta" in json.loads(message.specs[0].content)
     if expected == "yaml":
         assert check_spec(message.specs[0].content, "mail text").valid
+
+
+def test_preformatted_html_after_a_greeting_is_a_specification() -> None:
+    message = read_message(html_mail(f"<p>Hello</p><pre>{YAML}</pre>"))
+    assert found(message) == [("mail text", "yaml")]
+    assert check_spec(message.specs[0].content, "mail text").valid
 
 
 def test_html_specification_keeps_its_indentation() -> None:
