@@ -15,7 +15,8 @@ class Run(Noun):
     """`run.json`. Times are ISO 8601 in UTC; `base` is a commit, or git's empty tree for an empty repository.
 
     `controlled` says that the control plane knows this run and waits for its result; `token_scope` how far the token
-    reaches by which it is told: build, publish, both, or project. Without a control plane, ids are made from the
+    reaches by which it is told: build, publish, both, or project; `shared_runner` that jobs of the
+    hardened form met on one machine. Without a control plane, ids are made from the
     specification's hash, so that the same specification gives the same branch.
     """
 
@@ -36,6 +37,7 @@ class Run(Noun):
     title: str = ""
     policy: dict[str, Any] = Field(default_factory=dict)
     token_scope: str = ""
+    shared_runner: bool = False
 
     def trailers(self) -> Trailers:
         return Trailers(run=self.run_id, spec=self.spec_id, sprint=self.sprint_label)

@@ -97,6 +97,15 @@ class TargetInputs(_Group):
     max_changed_lines: Annotated[int, Field(ge=1)] = 20_000
 
 
+class HandoverInputs(_Group):
+    """How the jobs of the hardened form hand on: the folder, what the workflow says of the jobs before, and whether
+    they may meet on one runner."""
+
+    handover: str = ""
+    needs: Annotated[str, Field(max_length=100_000)] = ""
+    allow_shared_runner: Switch = False
+
+
 class GitHubContext(_Group):
     """GitHub's default variables, as far as we use them; every one is absent outside a workflow."""
 
@@ -106,6 +115,7 @@ class GitHubContext(_Group):
     api_url: str = "https://api.github.com"
     run_id: str = ""
     run_attempt: Annotated[int, Field(ge=1)] = 1
+    runner_environment: str = ""
     workspace: Path = Path()
     base_ref: str = ""
     id_token_url: str = ""
@@ -132,6 +142,7 @@ class Settings(_Group):
     agent: AgentInputs = AgentInputs()
     judge: JudgeInputs = JudgeInputs()
     target: TargetInputs = TargetInputs()
+    handover: HandoverInputs = HandoverInputs()
     github: GitHubContext = GitHubContext()
     run_directory: Path = Path(".aicd/run")
     cache_directory: Path | None = None
@@ -162,6 +173,7 @@ INPUT_GROUPS: dict[str, type[_Group]] = {
     "agent": AgentInputs,
     "judge": JudgeInputs,
     "target": TargetInputs,
+    "handover": HandoverInputs,
 }
 
 
@@ -255,6 +267,7 @@ def _github(environment: Mapping[str, str]) -> GitHubContext:
     found: dict[str, Any] = {name: environment.get(f"GITHUB_{name.upper()}", "") for name in (*names, "step_summary")}
     # A double, or an enterprise server that the runner itself does not speak to.
     found["server_url"] = environment.get("AICD_GITHUB_SERVER_URL", "") or found["server_url"]
+    found["runner_environment"] = environment.get("RUNNER_ENVIRONMENT", "")
     found["actions"] = environment.get("GITHUB_ACTIONS", "") == "true"
     found["id_token_url"] = environment.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
     found["id_token_request_token"] = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")

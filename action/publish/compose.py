@@ -21,6 +21,7 @@ TOKEN_REACHES = {
     "both": "a token for both halves of this run, since the job has no environment: reduced",
     "project": "a long-lived token for every run of the project, not one for this run: reduced",
 }
+SHARED_RUNNER = "the jobs that build, measure and publish met on one persistent runner: reduced"
 
 
 def compose_report(
@@ -145,6 +146,7 @@ def _isolation(run: Run, outcome: BuildOutcome | None, evidence: Evidence) -> tu
     said = [
         ("Agent", outcome.isolation if outcome else ""),
         ("Tests", evidence.isolation),
+        ("Runner", SHARED_RUNNER if run.shared_runner else ""),
         ("Control plane", TOKEN_REACHES.get(run.token_scope, "")),
     ]
     return tuple(f"{who}: {what}" for who, what in said if what)

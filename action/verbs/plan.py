@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from action.context import Context
+from action.handover import orders_digest
 from controlplane.errors import CallerError
 from controlplane.plan import Plan, Sprint
 from controlplane.spec import Spec
@@ -22,6 +23,8 @@ def run(context: Context) -> int:
     sprint = pick_sprint(plan, started.sprint_label)
     context.folder.save("plan", plan)
     context.folder.save("sprint", sprint)
+    # No agent has run by now; later jobs hold what they are handed against this.
+    context.console.set_output("orders", orders_digest(context.folder.path))
     lines = sum(len(story.acceptance) for story in sprint.stories)
     message = f"Sprint {sprint.label}: {len(sprint.stories)} stories, {lines} acceptance lines"
     context.journal(started).event(Phase.PLANNING, message, sprint=sprint.label)

@@ -14,6 +14,7 @@ from action.gitrepo.clone import Wish, fetch_repository
 from action.gitrepo.git import Remote
 from action.journal import now
 from action.run import Run
+from action.sharedrunner import identity, leave_mark
 from controlplane.errors import BrokenPromise, CallerError, Conflict, UsageError
 from controlplane.noun import Noun
 from controlplane.plan import Sprint
@@ -51,6 +52,9 @@ def run(context: Context) -> int:
         context.console.warning("`token-url` is not used: the job lacks `permissions: id-token: write`.")
     context.folder.forget()
     context.folder.prepare()
+    if context.settings.handover.handover:
+        context.console.set_output("runner", identity(context.settings.github))
+        leave_mark(context.settings.github)
     order = _order_from_control_plane(context) if context.settings.uses_control_plane else _order_from_file(context)
     if order is None:
         context.console.set_output("proceed", "false")

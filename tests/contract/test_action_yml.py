@@ -19,9 +19,9 @@ STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
 EXPRESSION = re.compile(r"\$\{\{\s*inputs\.([a-z0-9-]+)\s*\}\}")
 # Who may see what proves something to somebody. `build` runs the agent.
 SECRETS = {
-    "supabase-token": {"start", "plan", "build", "verify", "gate", "publish", "finish"},
-    "github-token": {"start", "publish"},
-    "anthropic-api-key": {"plan", "build"},
+    "supabase-token": {"receive", "start", "plan", "build", "verify", "handover", "gate", "publish", "finish"},
+    "github-token": {"start", "handover", "publish"},
+    "anthropic-api-key": {"plan", "build", "handover"},
 }
 
 
