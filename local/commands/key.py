@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Scope = Literal["specs:read", "specs:write"]
+
+
+class Scope(StrEnum):
+    """What a key may; typer repeats an option of an enumeration, and of no Literal."""
+
+    READ = "specs:read"
+    WRITE = "specs:write"
 
 
 @app.command("create")
@@ -39,7 +46,7 @@ def create(
         raise UsageError(
             "A key is for one repository or for one organisation.", fix="Give --repo or --organisation, and not both."
         )
-    wanted: dict[str, Any] = {"name": name, "scopes": scope or ["specs:read", "specs:write"]}
+    wanted: dict[str, Any] = {"name": name, "scopes": [one.value for one in scope or Scope]}
     wanted |= {"repo": repo} if repo else {"organisation": organisation}
     if expires is not None:
         wanted["expires_in_seconds"] = parse_ttl(expires)
