@@ -46,6 +46,8 @@ def _as_seen_from(work_dir: Path, evidence: Evidence) -> Evidence:
             "runs": tuple(
                 run.model_copy(update={"report": shorten(run.report), "log": shorten(run.log)}) for run in evidence.runs
             ),
+            "mutation": evidence.mutation
+            and evidence.mutation.model_copy(update={"report": shorten(evidence.mutation.report)}),
             "looked_in": tuple(shorten(path) for path in evidence.looked_in),
         }
     )

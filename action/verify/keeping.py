@@ -14,7 +14,7 @@ from action.verify.linecoverage import LineCoverage, write_coverage_json
 from action.verify.ownwork import own_cases
 from action.verify.pytestrun import PytestRun
 from action.verify.sandbox import Outcome
-from controlplane.evidence import Evidence, EvidenceFile, IntegrityFinding, TestCase, TestTotals, ToolRun
+from controlplane.evidence import Evidence, EvidenceFile, IntegrityFinding, Mutation, TestCase, TestTotals, ToolRun
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Keeper:
     runs: list[ToolRun] = field(default_factory=list)
     findings: list[IntegrityFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    mutation: Mutation | None = None
 
     def keep_pytest(self, runs: Mapping[str, PytestRun]) -> None:
         for name, run in runs.items():
@@ -80,6 +81,7 @@ class Keeper:
             runs=tuple(self.runs),
             integrity=tuple(sorted(unique.values(), key=lambda one: (not one.fails, one.kind, one.file, one.node_ids))),
             changed_lines=lines,
+            mutation=self.mutation,
             isolation=isolation,
             looked_in=(str(self.area.reports),),
             notes=tuple(dict.fromkeys(self.notes)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from action.verify.events import Group, RecordedRun, read_stream
 from action.verify.layout import PytestConfig
 from action.verify.sandbox import Cell, Outcome
 
-Purpose = Literal["base-tests", "change-tests", "collect", "probe"]
+Purpose = Literal["base-tests", "change-tests", "collect", "probe", "mutant", "e2e"]
 # Written beside the checkout's own files, so that paths in the settings are relative to the root as they were meant.
 CONFIG_STEM = ".aicd-pytest"
 
@@ -38,7 +38,7 @@ class PytestRun:
 class PytestOrder:
     """What to run. `config` are the settings in force, `config_data` their file's bytes; `paths` limits what is run.
 
-    Without `paths` pytest collects what its settings say.
+    Without `paths` pytest collects what its settings say, but for `left_out`. `options` and `environment` are added.
     """
 
     purpose: Purpose
@@ -49,6 +49,9 @@ class PytestOrder:
     distributions: tuple[str, ...]
     paths: tuple[str, ...] = ()
     coverage: CoverageSettings | None = None
+    left_out: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_pytest(order: PytestOrder, cell: Cell, inside: Path, timeout_seconds: float) -> PytestRun:
@@ -68,6 +71,7 @@ def run_pytest(order: PytestOrder, cell: Cell, inside: Path, timeout_seconds: fl
         [cell.python, "-I", "-P", "-B", inside / "bootstrap.py"],
         timeout_seconds=timeout_seconds,
         stdin=json.dumps(message).encode(),
+        environment=order.environment,
         channel=True,
     )
     recorded = read_stream(outcome.channel, nonce, order.group, outcome.exit_code)
@@ -86,7 +90,10 @@ def _arguments(order: PytestOrder, root: Path) -> list[str]:
     arguments += ["--maxfail=0", "--continue-on-collection-errors", "-rN", "--tb=short"]
     if order.purpose == "collect":
         arguments += ["--collect-only", "-q"]
-    return [*arguments, *order.paths]
+    if order.purpose == "mutant":
+        arguments += ["-x"]  # one test that notices is enough
+    arguments += [f"--ignore={root / path}" for path in order.left_out]
+    return [*arguments, *order.options, *order.paths]
 
 
 def _write_config(order: PytestOrder, root: Path) -> str:

@@ -22,6 +22,7 @@ from action.verify.integrity.overlay import with_strict_settings
 from action.verify.keeping import Keeper
 from action.verify.layout import is_source
 from action.verify.linecoverage import LineCoverage, measure_lines
+from action.verify.mutation.stage import measure_mutants
 from action.verify.options import VerifyOptions, default_cache_dir
 from action.verify.orders import base_order, change_order, collect_order, probe_order
 from action.verify.policy import read_policy
@@ -135,6 +136,7 @@ class _Verification:
                 self.keeper.keep_coverage(measured)
             found = inspect_runs(self.base, self.head, runs, before.result(), probed.result(), special)
         self.keeper.findings += [self.policy.apply(finding) for finding in found]
+        self._mutate(tools, orders, runs)
 
     def _rewritable(self) -> frozenset[str]:
         paths = self.base.test_paths | self.head.test_paths
@@ -142,6 +144,23 @@ class _Verification:
 
     def _pytest(self, tools: Tools, name: str, order: PytestOrder) -> PytestRun:
         return self._in_cell(tools, name, lambda cell: run_pytest(order, cell, self.area.inside, self._left()))
+
+    def _mutate(self, tools: Tools, orders: list[PytestOrder], runs: Runs) -> None:
+        """After everything else: mutants are timed by the plain runs, and want the machine for themselves."""
+        if self.dod.mutation_min is None:
+            return
+
+        def run(name: str, order: PytestOrder, seconds: float) -> PytestRun:
+            return self._in_cell(
+                tools, name, lambda cell: run_pytest(order, cell, self.area.inside, min(seconds, self._left()))
+            )
+
+        self.options.progress("running mutants of the changed lines")
+        lines, report = changed_lines(self.base, self.head), self.area.reports / "mutation.json"
+        found = measure_mutants(self.base, self.head, lines, orders, runs, run, report, self._left())
+        self.keeper.mutation = found
+        drawn = f"{found.total} of {found.possible} possible ones, drawn with seed {found.seed}"
+        self.keeper.notes.append(f"mutants: {found.reason or drawn}")
 
     def _check(self, tools: Tools, number: int, check: Check) -> tuple[Outcome, Path | None]:
         snapshot = self.head if check.purpose in OWN else with_strict_settings(self.base, self.head)
