@@ -14,6 +14,7 @@ from action.verbs.publish import compose, keep_artifacts, write_reports
 from controlplane.errors import Conflict
 from controlplane.report import Report
 from controlplane.states import Result
+from controlplane.verdict import Verdict
 
 
 def run(context: Context) -> int:
@@ -36,13 +37,14 @@ def run(context: Context) -> int:
 
 
 def _explain_silence(context: Context) -> None:
-    """A run with neither verdict nor failure, or with a verb that has no end, was killed."""
-    from controlplane.verdict import Verdict
+    """A run that was neither published nor failed was killed, and so was one with a verb that has no end.
 
+    A verdict alone is no result: what it speaks of has not reached anybody.
+    """
     if context.keep_interruption():
         return
-    if not context.folder.load("failure", Failure) and not context.folder.load("verdict", Verdict):
-        context.keep_failure(interruption("start"))
+    if not context.folder.load("failure", Failure) and not context.folder.load("published", Published):
+        context.keep_failure(interruption("publish" if context.folder.load("verdict", Verdict) else "start"))
 
 
 def _summary(context: Context, started: Run, report: Report) -> dict[str, Any]:
