@@ -11,7 +11,7 @@ import sys
 import traceback
 from importlib import metadata
 
-from controlplane.errors import AicdError, BrokenPromise
+from controlplane.errors import AicdError, BrokenPromise, UsageError
 
 # verb → (module, sentence). The order is the order of the help text.
 VERBS: dict[str, tuple[str, str]] = {
@@ -83,18 +83,27 @@ def _call(verb: str, rest: list[str]) -> int:
     except Abort:
         return INTERRUPTED
     except TyperException as error:  # typer brings a click of its own, so click's exceptions catch nothing here
-        print(f"aicd {verb}: {error.format_message()} `aicd {verb} --help` shows the options.", file=sys.stderr)
-        return 2
+        message = error.format_message()
+        return _refuse(verb, rest, UsageError(message, fix=f"`aicd {verb} --help` shows the options."))
     except KeyboardInterrupt:
         return INTERRUPTED
     except AicdError as error:
-        print(f"aicd {verb}: {error}", file=sys.stderr)
         if isinstance(error, BrokenPromise):
             traceback.print_exc()
-        return error.exit_code
+        return _refuse(verb, rest, error)
     except BrokenPipeError:
         return 1
     except Exception:  # noqa: BLE001 - the last line of defence: whatever comes here is our bug, and says so
         traceback.print_exc()
         print(f"aicd {verb}: this is a bug of ours; please report it with the lines above.", file=sys.stderr)
         return 3
+
+
+def _refuse(verb: str, rest: list[str], error: AicdError) -> int:
+    """Say it to the person on stderr; whoever asked for JSON gets the same as the one document on stdout."""
+    print(f"aicd {verb}: {error}", file=sys.stderr)
+    if "--json" in rest:
+        from local.commands.output import print_json
+
+        print_json({"errors": [{"code": error.code, "message": error.message, "fix": error.fix}]})
+    return error.exit_code
