@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Literal, TextIO
 
 from action.settings import GitHubContext
 
@@ -37,6 +37,12 @@ class Console:
 
     def warning(self, message: str, title: str = "aicd") -> None:
         self._command("warning", message, title)
+
+    def annotate(
+        self, level: Literal["error", "warning"], message: str, title: str, path: str, line: int, end: int
+    ) -> None:
+        """A message on lines of a file, as GitHub shows it in the change; without a path, one about the whole."""
+        self._command(level, message, title, {"file": path, "line": str(line), "endLine": str(end)} if path else {})
 
     def keep_secret(self, secret: str) -> None:
         """A secret that was not there at the start: masked, and replaced in all that passes here from now on."""
@@ -96,12 +102,15 @@ class Console:
             text = text.replace(secret, "***")
         return text
 
-    def _command(self, name: str, message: str, title: str) -> None:
-        message = self.redact(message)
+    def _command(self, name: str, message: str, title: str, place: Mapping[str, str] | None = None) -> None:
+        message, place = self.redact(message), place or {}
         if self._github.actions:
-            self._write(f"::{name} title={escape_property(title)}::{escape_data(message)}")
+            told = {**place, "title": title}
+            properties = ",".join(f"{key}={escape_property(self.redact(value))}" for key, value in told.items())
+            self._write(f"::{name} {properties}::{escape_data(message)}")
         else:
-            self._write(_disarm(f"{title}: {message}"))
+            where = f"{place['file']}:{place['line']}: " if place else ""
+            self._write(_disarm(self.redact(f"{where}{title}: {message}")))
 
     def _write(self, text: str) -> None:
         print(text, file=self._stream, flush=True)

@@ -24,6 +24,8 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".patch": "text/x-diff; charset=utf-8",
     ".png": "image/png",
+    ".sarif": "application/sarif+json",
+    ".zip": "application/zip",
 }
 
 

@@ -12,6 +12,7 @@ from action.definition import read_dod
 from action.gate.judge import judge
 from action.gate.render import verdict_markdown
 from action.measure import hold_refusals
+from action.publish.annotations import annotate, for_step
 from action.run import BuildOutcome, Run
 from controlplane.errors import UsageError
 from controlplane.evidence import Evidence
@@ -27,10 +28,10 @@ def run(context: Context) -> int:
     """1 for a verdict that says no, except in `deliver`: there publish must still run, and finish decides."""
     context.folder.prepare()
     started = context.folder.load("run", Run)
-    verdict = _judge(context)
+    evidence, verdict = _judge(context)
     context.folder.save("verdict", verdict)
     context.folder.save_text("report/verdict.json", json.dumps(verdict.as_json(), indent=2, ensure_ascii=False) + "\n")
-    _tell(context, verdict)
+    _tell(context, evidence, verdict)
     if started is not None:
         phase = Phase.TESTS_PASSED if verdict.result is Result.PASSED else Phase.TESTS_FAILED
         failing = [criterion.id for criterion in verdict.failing()]
@@ -41,12 +42,13 @@ def run(context: Context) -> int:
     return 0 if verdict.result is Result.PASSED else 1
 
 
-def _judge(context: Context) -> Verdict:
+def _judge(context: Context) -> tuple[Evidence, Verdict]:
     sprint = context.folder.load("sprint", Sprint)
     if context.settings.judge.reports:
         from action.evidence import read_reports
 
-        return judge(read_dod(context), read_reports(_paths(context)))
+        read = read_reports(_paths(context))
+        return read, judge(read_dod(context), read)
     evidence = context.folder.load("evidence", Evidence)
     if evidence is None:
         raise UsageError(
@@ -55,9 +57,10 @@ def _judge(context: Context) -> Verdict:
             "no-reports",
         )
     if sprint is None:
-        return judge(read_dod(context), evidence)
+        return evidence, judge(read_dod(context), evidence)
     outcome = context.folder.load("build", BuildOutcome)
-    return hold_refusals(judge(sprint.dod, evidence, Plan(sprints=(sprint,))), outcome.refusals if outcome else ())
+    verdict = judge(sprint.dod, evidence, Plan(sprints=(sprint,)))
+    return evidence, hold_refusals(verdict, outcome.refusals if outcome else ())
 
 
 def _paths(context: Context) -> list[Path]:
@@ -88,12 +91,12 @@ def _is_pattern(text: str) -> bool:
     return any(mark in text for mark in "*?[")
 
 
-def _tell(context: Context, verdict: Verdict) -> None:
+def _tell(context: Context, evidence: Evidence, verdict: Verdict) -> None:
     for criterion in verdict.criteria:
         mark = {"passed": "✓", "failed": "✗", "not_measured": "?"}[criterion.status]
         context.console.say(f"{mark} {criterion.id}: {criterion.reason}")
-    for criterion in verdict.failing()[:9]:
-        context.console.error(criterion.reason, title=criterion.id)
+    for one in for_step(verdict, annotate(evidence, verdict)):
+        context.console.annotate(one.level, one.message, one.title, one.path, one.line, one.end_line)
     context.console.say(f"Verdict: {verdict.result.value}")
     context.console.set_output("result", verdict.result.value)
     context.console.set_output("verdict", _as_output(verdict))

@@ -12,11 +12,14 @@ import json
 from action.context import Context
 from action.gitrepo.git import Remote, git
 from action.gitrepo.push import push_branch
+from action.publish.annotations import Annotation, annotate
+from action.publish.announce import announce
 from action.publish.artifacts import Artifact, collect_files, redact, upload
 from action.publish.compose import compose_report
 from action.publish.markdown import marker, write_body, write_report, write_title
 from action.publish.page import write_page
 from action.publish.pullrequest import Opened, Wanted, connect, open_pull_request
+from action.publish.sarif import write_sarif
 from action.publish.trace import trace_acceptance
 from action.run import BuildOutcome, Failure, Published, Run
 from controlplane.change import EMPTY_TREE, Change
@@ -41,6 +44,7 @@ def run(context: Context) -> int:
     report = report.model_copy(update={"pull_request_url": published.pull_request_url})
     if published.note:
         report = report.model_copy(update={"notes": (*report.notes, published.note)})
+    report = report.model_copy(update={"notes": (*report.notes, *_announce(context, started, report, published))})
     artifacts = write_reports(context, report)
     context.folder.save("published", published)
     late = keep_artifacts(context, started, artifacts)
@@ -98,6 +102,8 @@ def _evidence(context: Context, secrets: tuple[str, ...]) -> list[Artifact]:
     if verdict is not None:
         text = json.dumps(verdict.as_json(), indent=2, ensure_ascii=False) + "\n"
         found.append(Artifact("verdict", "verdict.json", redact(text.encode(), secrets)))
+        sarif = write_sarif(verdict, _annotations(context), "")
+        found.append(Artifact("sarif", "verdict.sarif", redact(sarif.encode(), secrets)))
     change = folder.load("change", Change)
     if change is not None:
         diff = git(change.repository, "diff", "--binary", "--no-renames", change.base, change.head).stdout
@@ -161,6 +167,21 @@ def _open(context: Context, started: Run, report: Report) -> Published:
         draft=opened.draft,
         note=opened.note,
     )
+
+
+def _announce(context: Context, started: Run, report: Report, published: Published) -> tuple[str, ...]:
+    """The check run and the comment, where the commit is at GitHub; notes of what could not be done."""
+    token = context.settings.target.github_token.get_secret_value()
+    if not (published.pushed and token and started.remote_url.startswith(("http://", "https://"))):
+        return ()
+    repository = connect(context.settings.github.api_url, token, started.repository)
+    number = published.pull_request_number
+    return announce(repository, report, _annotations(context), number, context.console.redact)
+
+
+def _annotations(context: Context) -> tuple[Annotation, ...]:
+    evidence, verdict = context.folder.load("evidence", Evidence), context.folder.load("verdict", Verdict)
+    return annotate(evidence, verdict) if evidence is not None and verdict is not None else ()
 
 
 def _why_no_pull_request(context: Context, started: Run) -> str:
