@@ -95,10 +95,12 @@ def interruption(verb: str) -> BrokenPromise:
 
 # The words of status_events for what a verb does.
 PHASES = {
+    "receive": "TESTING",
     "start": "PLANNING",
     "plan": "PLANNING",
     "build": "BUILD",
     "verify": "TESTING",
+    "handover": "BUILD",
     "gate": "TESTING",
     "publish": "PUBLISH",
     "finish": "FINISH",
