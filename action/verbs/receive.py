@@ -59,9 +59,10 @@ def _receive_for_publish(context: Context, needs: Needs, shared: list[str]) -> N
     if started is None:
         return
     context.folder.save("run", _as_seen_here(context, started, shared))
+    _refuse_shared(context, shared)
+    # The step that is given the token that writes waits for these.
     for name, value in {"run-id": started.run_id, "spec-id": started.spec_id, "branch": started.branch}.items():
         context.console.set_output(name, value)
-    _refuse_shared(context, shared)
     change = context.folder.load("change", Change)
     if change is not None:
         context.console.set_output("commit", change.head)
