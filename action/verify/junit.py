@@ -13,8 +13,11 @@ FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 TAGS = {"failed": "failure", "error": "error", "skipped": "skipped", "xfailed": "skipped"}
 
 
-def write_junit(cases: tuple[TestCase, ...], path: Path, *, suite: str) -> None:
-    """One suite named after its group; `file` and `line` on each case, the node id as a property."""
+def write_junit(cases: tuple[TestCase, ...], path: Path, *, suite: str, end_to_end: bool = False) -> None:
+    """One suite named after its group; `file` and `line` on each case, the node id as a property.
+
+    One that is `end_to_end` carries the property by which its readers know it.
+    """
     totals = TestTotals.count(cases)
     root = ET.Element("testsuites")
     element = ET.SubElement(
@@ -27,6 +30,8 @@ def write_junit(cases: tuple[TestCase, ...], path: Path, *, suite: str) -> None:
         skipped=str(totals.skipped),
         time=_seconds(sum(case.duration_seconds or 0 for case in cases)),
     )
+    if end_to_end:
+        ET.SubElement(ET.SubElement(element, "properties"), "property", name="aicd.suite", value="e2e")
     for case in cases:
         element.append(_case(case))
     ET.indent(root)

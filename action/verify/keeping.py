@@ -66,6 +66,41 @@ class Keeper:
         if report is not None:
             self.files += read_reports([report]).files
 
+    def keep_unrun(self, purpose: str, name: str, reason: str) -> None:
+        """A run that did not come about, and what would let it."""
+        self.runs.append(ToolRun.model_validate({"purpose": purpose, "id": name, "reason": reason}))
+
+    def keep_e2e(self, name: str, run: PytestRun) -> None:
+        """End-to-end cases belong to no group: unit tests are counted by theirs."""
+        log = self._log(name, run.outcome)
+        told = own_cases(run, self.base, self.head) if name == "e2e-change" else run.recorded.cases
+        if not told and run.recorded.cases and run.outcome.exit_code == 0:
+            return
+        cases = tuple(case.model_copy(update={"group": ""}) for case in told)
+        path = self.area.reports / f"{name}.junit.xml"
+        write_junit(cases, path, suite=name, end_to_end=True)
+        self.files.append(
+            EvidenceFile(
+                path=str(path),
+                kind="junit",
+                tests=TestTotals.count(cases),
+                cases=cases,
+                tool="e2e",
+                problems=run.recorded.mismatches,
+            )
+        )
+        self.runs.append(_tool_run("e2e", name, run.command, run.outcome, str(path), log))
+
+    def keep_lighthouse(self, command: tuple[str, ...], outcome: Outcome) -> None:
+        from action.evidence import read_reports
+
+        path = self.area.reports / "lighthouse.json"
+        path.write_bytes(outcome.output)
+        log = self.area.logs / "lighthouse.log"
+        log.write_bytes(outcome.errors)
+        self.runs.append(_tool_run("lighthouse", "lighthouse", command, outcome, str(path), str(log)))
+        self.files += read_reports([path]).files
+
     def keep_failed_environment(self, reason: str, details: str, seconds: float) -> None:
         log = self.area.logs / "environment.log"
         log.write_text(f"{reason}\n{details}")

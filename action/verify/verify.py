@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from action.verify.area import Area, open_area, tools_of
+from action.verify.bench import Bench
 from action.verify.checkout import Snapshot
 from action.verify.checks import OWN, Check, keep_report, planned_checks, run_check
 from action.verify.dependencies import Dependencies, read_dependencies
+from action.verify.e2e import e2e_modules, only_e2e, without_e2e
 from action.verify.environment import Environment, prepare_environment
 from action.verify.integrity import inspect_runs, inspect_snapshots
 from action.verify.integrity.difference import changed_lines
@@ -26,6 +28,7 @@ from action.verify.mutation.stage import measure_mutants
 from action.verify.options import VerifyOptions, default_cache_dir
 from action.verify.orders import base_order, change_order, collect_order, probe_order
 from action.verify.policy import read_policy
+from action.verify.product import measure_product
 from action.verify.projectfile import read_told
 from action.verify.pytestrun import PytestOrder, PytestRun, run_pytest
 from action.verify.repository import Repository
@@ -66,6 +69,7 @@ class _Verification:
         self.deadline = time.monotonic() + options.timeout_seconds
         self.policy = read_policy(base, options.policy)
         self.told = read_told(base, head, options.tests)
+        self.e2e = e2e_modules(base, head, dod)
         self.keeper = Keeper(area, base, head, notes=list(self.policy.notes))
 
     def run(self) -> Evidence:
@@ -117,7 +121,9 @@ class _Verification:
         plugins = read_dependencies(self.base.contents).distributions or self._dependencies()[0].distributions
         laid_over = base_order(self.base, self.head, plugins, self._rewritable())
         candidates = (laid_over, change_order(self.base, self.head, plugins), collect_order(self.base, plugins))
-        orders = [order for order in candidates if order is not None]
+        everything = [order for order in candidates if order is not None]
+        orders = without_e2e(everything, self.e2e)
+        laid_over = next((order for order in orders if order.purpose == "base-tests"), None)
         checks = planned_checks(self.dod, self.head, environment, self.told)
         self.options.progress(_announcement(orders, checks))
         special = find_special_cases(self.base, self.head) if laid_over else {}
@@ -137,6 +143,23 @@ class _Verification:
             found = inspect_runs(self.base, self.head, runs, before.result(), probed.result(), special)
         self.keeper.findings += [self.policy.apply(finding) for finding in found]
         self._mutate(tools, orders, runs)
+        measure_product(self._bench(environment, tools), only_e2e(everything, self.e2e))
+
+    def _bench(self, environment: Environment, tools: Tools) -> Bench:
+        return Bench(
+            base=self.base,
+            head=self.head,
+            dod=self.dod,
+            told=self.told,
+            area=self.area,
+            keeper=self.keeper,
+            environment=environment,
+            tools=tools,
+            cache_dir=self.cache_dir,
+            network=self.options.network,
+            deadline=self.deadline,
+            say=self.options.progress,
+        )
 
     def _rewritable(self) -> frozenset[str]:
         paths = self.base.test_paths | self.head.test_paths
@@ -189,7 +212,8 @@ class _Verification:
         # Without parameters, which the code may choose: the functions stand in the base in any case.
         nodes = tuple(sorted({node.partition("[")[0] for node in doubtful}))
         few = nodes if len(nodes) <= MOST_NAMED_TESTS else ()
-        return self._pytest(tools, "base-itself", replace(order, paths=few))
+        left_out = tuple(sorted(self.e2e))
+        return self._pytest(tools, "base-itself", replace(order, paths=few, left_out=left_out))
 
     def _probe(
         self, tools: Tools, laid_over: PytestOrder | None, plugins: tuple[str, ...], runs: Runs
@@ -203,7 +227,7 @@ class _Verification:
         order = probe_order(laid_over)
         found = self._pytest(tools, "probe", order).recorded.probes if order else frozenset()
         on_base = collect_order(self.base, plugins, run=True)
-        again = probe_order(on_base) if found and on_base else None
+        again = probe_order(replace(on_base, left_out=tuple(sorted(self.e2e)))) if found and on_base else None
         return found - self._pytest(tools, "probe-base", again).recorded.probes if again else found
 
     def _touches_source(self) -> bool:

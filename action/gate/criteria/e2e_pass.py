@@ -30,6 +30,9 @@ def _judge(_required: Any, facts: Facts) -> Finding:
         return not_measured(
             f"{why_unreadable(unreadable)}. Fix: run the tests again to their end.", evidence=named(unreadable)
         )
+    unlike = _unlike(facts)
+    if unlike is not None:
+        return unlike
     if not totals.total:
         return not_measured(f"There is no end-to-end test in the reports. {facts.looked()} {_FIX}")
     if not totals.passed:
@@ -37,6 +40,27 @@ def _judge(_required: Any, facts: Facts) -> Finding:
             f"All {totals.total} end-to-end tests were skipped, so nothing was shown. Fix: let them run."
         )
     return passed(f"{totals.passed} of {totals.total} end-to-end tests passed.", actual=True, evidence=named(facts.e2e))
+
+
+def _unlike(facts: Facts) -> Finding | None:
+    """A run of ours that was stopped, did not come about, or ended otherwise than its report says."""
+    for run in facts.runs("e2e"):
+        if run.timed_out:
+            return failed(
+                f"The end-to-end tests were stopped after {run.duration_seconds:.0f} s. Fix: make them end sooner.",
+                actual=False,
+                evidence=(run.log,),
+            )
+        if run.exit_code is None:
+            return not_measured(f"The end-to-end tests did not run: {run.reason or 'no reason known'}.")
+        if run.exit_code != 0:
+            return failed(
+                f"The end-to-end run ({run.id}) ended with exit code {run.exit_code} while its report has no failing "
+                "test. Fix: see its log for what broke outside the tests.",
+                actual=False,
+                evidence=(run.log,),
+            )
+    return None
 
 
 RULE = Rule("e2e_pass", "Every end-to-end test passes, and at least one did.", asked_true("e2e_pass"), _judge)

@@ -35,6 +35,9 @@ def _missing(facts: Facts) -> Finding | None:
     unreadable = facts.unreadable("lighthouse")
     if unreadable:
         return not_measured(f"{why_unreadable(unreadable)}. Fix: run Lighthouse again.", evidence=named(unreadable))
+    unrun = [run for run in facts.runs("lighthouse") if run.exit_code is None]
+    if unrun:
+        return not_measured(f"Lighthouse did not run to its end: {unrun[0].reason or 'no reason known'}.")
     if not _reports(facts):
         return not_measured(f"There is no Lighthouse report. {facts.looked()} {_FIX}")
     return None

@@ -1,0 +1,26 @@
+"""What only the running product shows: end-to-end tests and Lighthouse. One after the other, with the machine alone."""
+
+from __future__ import annotations
+
+from action.verify.bench import Bench
+from action.verify.e2e import NOTHING, measure_e2e
+from action.verify.lighthouse import measure_lighthouse, wanted_categories
+from action.verify.pytestrun import PytestOrder
+
+
+def measure_product(bench: Bench, e2e_orders: list[PytestOrder]) -> None:
+    """Run what the Definition of Done asks for, and say what was left out because it does not."""
+    if bench.dod.e2e_pass is True:
+        if e2e_orders:
+            measure_e2e(bench, e2e_orders)
+        else:
+            bench.keeper.keep_unrun("e2e", "pytest", NOTHING)
+    elif e2e_orders:
+        modules = sorted({path for order in e2e_orders for path in order.paths})
+        bench.keeper.notes.append(
+            f"{len(modules)} modules of end-to-end tests were not run, since e2e_pass is not asked for: "
+            + ", ".join(modules[:5])
+        )
+    categories = wanted_categories(bench.dod)
+    if categories:
+        measure_lighthouse(bench, categories)
