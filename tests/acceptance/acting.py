@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 ACT = Path(sys.executable).parent / "act"
 USES = "ai-continuous-delivery/aicd@v1"
-SHIPPED = ("action.yml", "action", "controlplane", "requirements")
+SHIPPED = ("action.yml", ".github/workflows/deliver.yml", "action", "controlplane", "requirements")
 ALLOWED = ("PATH", "LANG", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
 
@@ -64,6 +64,7 @@ def copy_action(target: Path) -> Path:
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     return target
 
@@ -88,23 +89,15 @@ def run_act(
     *,
     secrets: dict[str, str] | None = None,
     environment: dict[str, str] | None = None,
+    stubs: dict[str, Path] | None = None,
     timeout: float = 120,
 ) -> Seen:
     """Run the consumer's only workflow by workflow_dispatch, with nothing of our own environment."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    (scratch / "event.json").write_text("{}")
-    given = {"AICD_PYTHON": sys.executable, "NO_COLOR": "1", **(environment or {})}
-    command = [str(ACT), "workflow_dispatch", "-e", str(scratch / "event.json"), "-P", "self-hosted=-self-hosted"]
-    command += ["-P", "ubuntu-24.04=-self-hosted", "--local-repository", f"{USES}={action}", "--no-cache-server"]
-    command += ["--rm", "--action-cache-path", str(scratch / "cache"), "--json"]
-    for name, value in given.items():
-        command += ["--env", f"{name}={value}"]
-    for name, value in (secrets or {}).items():
-        command += ["-s", f"{name}={value}"]
+    command = act_command(action, scratch, secrets or {}, environment or {}, stubs or {})
     done = subprocess.run(
         command,
         cwd=consumer,
-        env={**{k: os.environ[k] for k in ALLOWED if k in os.environ}, "HOME": str(scratch)},
+        env=act_environment(scratch),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -112,6 +105,30 @@ def run_act(
         check=False,
     )
     return Seen(done.returncode, list(_json_lines(done.stdout + "\n" + done.stderr)))
+
+
+def act_environment(scratch: Path) -> dict[str, str]:
+    return {**{k: os.environ[k] for k in ALLOWED if k in os.environ}, "HOME": str(scratch)}
+
+
+def act_command(
+    action: Path, scratch: Path, secrets: dict[str, str], environment: dict[str, str], stubs: dict[str, Path]
+) -> list[str]:
+    """`stubs` are other actions by what stands behind `uses:`. Secrets go by a file: everybody may read an argv."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    (scratch / "event.json").write_text("{}")
+    given = {"AICD_PYTHON": sys.executable, "NO_COLOR": "1", **environment}
+    command = [str(ACT), "workflow_dispatch", "-e", str(scratch / "event.json"), "-P", "self-hosted=-self-hosted"]
+    command += ["-P", "ubuntu-24.04=-self-hosted", "--local-repository", f"{USES}={action}", "--no-cache-server"]
+    command += ["--rm", "--action-cache-path", str(scratch / "cache"), "--json"]
+    for name, value in given.items():
+        command += ["--env", f"{name}={value}"]
+    for used, folder in stubs.items():
+        command += ["--local-repository", f"{used}={folder}"]
+    file = scratch / "secrets"
+    file.touch(mode=0o600)
+    file.write_text("".join(f"{name}={value}\n" for name, value in secrets.items()))
+    return [*command, "--secret-file", str(file)]
 
 
 def _json_lines(text: str) -> Iterator[dict[str, Any]]:
