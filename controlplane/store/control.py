@@ -32,6 +32,27 @@ class ControlCalls(Caller):
         hashed = hash_api_key(unverified_key)
         return None if hashed is None else self._look_up("check_api_key_v1", hash=hashed)
 
+    def begin_request(self, caller: str, key: str, request_hash: str) -> Row:
+        """Claim an idempotency key: {outcome: new, replay, in-progress or mismatch, status?, response?}.
+
+        Only `new` may be served, and is then finished; `replay` carries the answer to give again.
+        """
+        return self._call("begin_request_v1", dict, caller=caller, key=key, request_hash=request_hash)
+
+    def finish_request(
+        self, caller: str, key: str, request_hash: str, status: int, response: Mapping[str, Any]
+    ) -> bool:
+        """Keep the answer for 24 hours; a 5xx is not kept. Whether this request held the key."""
+        return self._call(
+            "finish_request_v1",
+            bool,
+            caller=caller,
+            key=key,
+            request_hash=request_hash,
+            status=status,
+            response=dict(response),
+        )
+
     def expire_rows(self, limit: int = 500) -> Row:
         """{rows: {table: deleted}, objects: [{bucket, path}] to be removed with `remove_objects`}."""
         return self._call("expire_rows_v1", dict, limit=limit)
