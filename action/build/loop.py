@@ -70,7 +70,12 @@ class _State:
 
 
 def build_change(job: BuildJob) -> tuple[BuildOutcome, Change | None]:
-    """Run the loop. The change is None when no attempt left a difference; the outcome says how and why it ended."""
+    """Run the loop; the outcome says how and why it ended.
+
+    The change is None when no attempt left a difference, except where everything that the agent should bring is in
+    place already, as in the second sprint of a specification whose files the first one wrote. Then the branch is judged
+    as it is: by a commit that changes nothing.
+    """
     state = _State(taken=Taken(head=job.run.base, seen=job.run.base))
     deadline = job.clock() + job.limits.seconds
     rounds = job.limits.iterations if job.agent.repeats else 1
@@ -124,6 +129,8 @@ def _let_work(job: BuildJob, state: _State, number: int, left: float) -> tuple[A
         state.refusals = (Refusal(code=error.code, path="", reason=str(error)),)
         return attempt, str(error)
     state.taken = _settle(job, taken)
+    if state.taken.head == job.run.base and attempt.is_in_place:
+        state.taken = Taken(head=_unchanged(job), seen=taken.seen)
     state.refusals = find_refusals(job.repository, job.run.base, state.taken.head, job.limits.changed_lines)
     return attempt, ""
 
@@ -136,6 +143,13 @@ def _settle(job: BuildJob, taken: Taken) -> Taken:
     tree = tree_of(job.repository, taken.head)
     head = commit_tree(job.repository, tree, job.run.base, _message(job, 0), job.run.trailers())
     return Taken(head=head, seen=taken.seen)
+
+
+def _unchanged(job: BuildJob) -> str:
+    """A commit that changes nothing, so that branch, verdict and pull request have something to point at."""
+    base = job.run.base
+    message = f"{_message(job, 1)}\n\nEverything was in place: the branch is judged as it is."
+    return commit_tree(job.repository, tree_of(job.repository, base), base, message, job.run.trailers())
 
 
 def _next_step(

@@ -23,7 +23,9 @@ class FilesAgent:
     def work(self, task: Task) -> Attempt:
         for file in self._files:
             write_inside(task.repository, file.path, file.content)
-        return Attempt(ending="done", reason=f"{len(self._files)} files of the specification were written.")
+        return Attempt(
+            ending="done", reason=f"{len(self._files)} files of the specification were written.", is_in_place=True
+        )
 
 
 def write_inside(root: Path, path: str, content: str) -> None:

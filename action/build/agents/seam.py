@@ -12,7 +12,11 @@ Ending = Literal["done", "failed", "timed-out", "stopped"]
 
 
 class Attempt(Noun):
-    """How one attempt ended. Whether the work is good is for the judge to say, never for the agent."""
+    """How one attempt ended. Whether the work is good is for the judge to say, never for the agent.
+
+    `is_in_place` is true of an agent that knows what the branch must hold, once it holds that: then no difference is
+    an answer, too.
+    """
 
     ending: Ending
     reason: str = ""
@@ -22,6 +26,7 @@ class Attempt(Noun):
     input_tokens: int | None = None
     output_tokens: int | None = None
     isolation: str = ""
+    is_in_place: bool = False
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,27 @@ def test_agent_that_changes_nothing_twice_leaves_no_change(loop: Loop) -> None:
     assert "ended with 7" in outcome.reason
 
 
+class Once(Script):
+    name = "files"
+    repeats = False
+
+
+def test_branch_that_holds_everything_already_is_judged_as_it_is(loop: Loop) -> None:
+    """The second sprint of a specification whose files the first one wrote."""
+    outcome, change = loop(Once(nothing, attempt=Attempt(ending="done", is_in_place=True)), judge_by("a"))
+    assert (outcome.ended, len(outcome.iterations)) == ("max-iterations", 1)
+    assert change is not None
+    assert change.files == ()
+    assert change.head != change.base
+    assert text(change.repository, "rev-parse", f"{change.head}^") == change.base
+    assert f"Aicd-Run: {RUN_ID}" in text(change.repository, "log", "-1", "--format=%B", change.head)
+
+
+def test_agent_that_works_once_and_does_nothing_leaves_no_change(loop: Loop) -> None:
+    outcome, change = loop(Once(nothing), judge_by("a"))
+    assert (outcome.ended, change) == ("no-change", None)
+
+
 def test_protected_path_goes_back_to_the_agent_and_leaves_no_trace(loop: Loop) -> None:
     def both(root: Path) -> None:
         remove(".github/x.yml")(root)
