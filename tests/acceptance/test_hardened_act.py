@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import pytest
 
+from action.verify.account import can_switch_user
 from tests.acceptance.acting import (
     ACT,
     ROOT,
@@ -36,9 +37,10 @@ from tests.acceptance.acting import (
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(not ACT.exists(), reason="act is not installed")]
 
-# Given to publish only. The pattern does not match itself where a spy's own text is searched.
-CANARY, PATTERN = "ghs_publish_0123456789abcdefghij", "ghs_publish_[0-9]"
-READER = "ghs_reading_0123456789abcdefghij"
+# The first is given to publish only, the second to build, never to its agent. The pattern does not match itself where a
+# spy's own text is searched.
+CANARY, READER = "ghs_publish_0123456789abcdefghij", "ghs_reading_0123456789abcdefghij"
+PATTERN = "ghs_[a-z]*_[0-9]"
 CALLER = """
 name: hardened
 on: workflow_dispatch
@@ -212,7 +214,9 @@ def jobs(seen: Seen) -> dict[str, str]:
 
 
 def test_hardened_form_publishes_and_shows_its_token_to_nobody_else(place: Place) -> None:
-    agent = HONEST + SPY.replace("PATTERN", PATTERN).replace("SCRATCH", str(place.scratch))
+    # Without users of their own the agent can read what this test's user wrote, act's file of secrets among it.
+    readable = str(place.scratch) if can_switch_user() else "/nonexistent"
+    agent = HONEST + SPY.replace("PATTERN", PATTERN).replace("SCRATCH", readable)
     consumer = place.consumer("calc", agent, dod="{coverage_min: 0.5, tests_min: 3}")
     seen = place.run(consumer)
     assert jobs(seen) == {"build": "success", "verify": "success", "publish": "success"}, seen.log
