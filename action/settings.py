@@ -92,6 +92,7 @@ class TargetInputs(_Group):
     target_repository: str = ""
     target_branch: str = ""
     github_token: SecretStr = NO_SECRET
+    signing_key: SecretStr = NO_SECRET
     pull_request: Literal["draft", "ready", "none"] = "draft"
     auto_merge: Switch = False
     max_changed_lines: Annotated[int, Field(ge=1)] = 20_000
@@ -153,6 +154,7 @@ class Settings(_Group):
             self.control_plane.supabase_token,
             self.agent.anthropic_api_key,
             self.target.github_token,
+            self.target.signing_key,
             self.github.id_token_request_token,
         )
         return tuple(secret.get_secret_value() for secret in given if secret.get_secret_value())

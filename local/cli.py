@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("local.commands.verify", "Measure and judge a change in a local repository."),
     "gate": ("local.commands.gate", "Judge reports against a Definition of Done."),
     "evidence": ("local.commands.evidence", "Say what report files really contain."),
+    "verify-bundle": ("local.commands.verify_bundle", "Check an evidence bundle: signature, hashes, verdict."),
     "spec": ("local.commands.spec", "Check a specification, or print its JSON Schema."),
     "mail": ("local.commands.mail", "Check a mail as the front door would."),
     "outbox": ("local.commands.outbox", "Show the work that waits or died, and requeue or drop it."),

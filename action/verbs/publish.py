@@ -15,11 +15,14 @@ from action.gitrepo.push import push_branch
 from action.publish.annotations import Annotation, annotate
 from action.publish.announce import announce
 from action.publish.artifacts import Artifact, collect_files, redact, upload
+from action.publish.bundle import NAME as BUNDLE_NAME
+from action.publish.bundle import installed_version, pack_bundle
 from action.publish.compose import compose_report
 from action.publish.markdown import marker, write_body, write_report, write_title
 from action.publish.page import write_page
 from action.publish.pullrequest import Opened, Wanted, connect, open_pull_request
 from action.publish.sarif import write_sarif
+from action.publish.signing import Signer, load_signer
 from action.publish.trace import trace_acceptance
 from action.run import BuildOutcome, Failure, Published, Run
 from controlplane.change import EMPTY_TREE, Change
@@ -84,14 +87,36 @@ def write_reports(context: Context, report: Report) -> list[Artifact]:
         Artifact("report", "report.md", markdown),
         *_evidence(context, secrets),
     ]
+    kept += _bundle(context, report, kept)
     notes = tuple(artifact.note(report.run_id) for artifact in kept)
     own = ArtifactNote(kind="summary", name="summary.json", content_type="application/json")
     summary = json.dumps(summarise(report.model_copy(update={"artifacts": (*notes, own)})), indent=2) + "\n"
     kept.insert(0, Artifact("summary", "summary.json", redact(summary.encode(), secrets)))
     for artifact in kept:
-        if artifact.name in ("summary.json", "report.html", "report.md"):
+        if artifact.name in ("summary.json", "report.html", "report.md", "verdict.sarif"):
             context.folder.save_text(f"report/{artifact.name}", artifact.data.decode())
     return kept
+
+
+def _bundle(context: Context, report: Report, kept: list[Artifact]) -> list[Artifact]:
+    """The evidence bundle, also beside the report; nothing where there is no verdict."""
+    patch = next((artifact.data for artifact in kept if artifact.name == "change.patch"), None)
+    secrets = context.settings.secrets()
+    packed = pack_bundle(context.folder, report, patch, _signer(context), secrets)
+    if packed is None:
+        return []
+    (context.folder.report / BUNDLE_NAME).write_bytes(packed)
+    return [Artifact("bundle", BUNDLE_NAME, packed)]
+
+
+def _signer(context: Context) -> Signer | None:
+    """None without a key, and with one that cannot be used: the bundle then says that it is unsigned."""
+    key = context.settings.target.signing_key.get_secret_value()
+    try:
+        return load_signer(key) if key else None
+    except AicdError as error:
+        context.console.warning(f"The evidence bundle is unsigned: {error}", title="signing-key")
+        return None
 
 
 def _evidence(context: Context, secrets: tuple[str, ...]) -> list[Artifact]:
@@ -102,7 +127,7 @@ def _evidence(context: Context, secrets: tuple[str, ...]) -> list[Artifact]:
     if verdict is not None:
         text = json.dumps(verdict.as_json(), indent=2, ensure_ascii=False) + "\n"
         found.append(Artifact("verdict", "verdict.json", redact(text.encode(), secrets)))
-        sarif = write_sarif(verdict, _annotations(context), "")
+        sarif = write_sarif(verdict, _annotations(context), installed_version())
         found.append(Artifact("sarif", "verdict.sarif", redact(sarif.encode(), secrets)))
     change = folder.load("change", Change)
     if change is not None:

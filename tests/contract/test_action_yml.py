@@ -21,6 +21,7 @@ EXPRESSION = re.compile(r"\$\{\{\s*inputs\.([a-z0-9-]+)\s*\}\}")
 SECRETS = {
     "supabase-token": {"receive", "start", "plan", "build", "verify", "handover", "gate", "publish", "finish"},
     "github-token": {"start", "handover", "publish"},
+    "signing-key": {"publish"},
     "anthropic-api-key": {"plan", "build", "handover"},
 }
 
