@@ -126,6 +126,9 @@ def test_organisations_key_is_its_administrators(world: World) -> None:
     for other in (maintainer(world), world.member(world.user())):
         with refused(404, "api-key-not-found"):
             other.call("revoke_api_key_v1", id=made["id"])
+    for role, sees in {"owner": 1, "admin": 1, "member": 0}.items():
+        assert len(administrator(world, role).rows("select * from api_keys")) == sees, role
+    assert maintainer(world).rows("select * from api_keys") == []
     assert administrator(world, "owner").call("revoke_api_key_v1", id=made["id"]) is True
 
 

@@ -67,6 +67,31 @@ def test_queued_run_is_left_alone_for_hours(line: Any) -> None:
     assert line.call(line.function("tick")).json["data"]["runs_closed"] == 0
 
 
+def test_paused_sprint_that_is_due_is_dispatched_again_in_the_same_minute(line: Any) -> None:
+    made = line.ingest()
+    line.call(line.function("tick"))
+    line.database.execute("update public.sprints set state = 'RUNNING' where spec_id = %s", (made["spec_id"],))
+    line.database.execute("update public.runs set started_at = now() where id = %s", (made["run_id"],))
+    line.database.execute("update public.runs set result = 'FAILED' where id = %s", (made["run_id"],))
+    line.database.execute(
+        "update public.sprints set state = 'PAUSED', resume_at = now() where spec_id = %s", (made["spec_id"],)
+    )
+    data = line.call(line.function("tick")).json["data"]
+    assert (data["sprints_woken"], data["dispatch"]["finished"]) == (1, 1)
+    bound = line.rows(
+        "select attempt, ci_run_id is not null from public.runs where spec_id = %s order by 1", made["spec_id"]
+    )
+    assert bound == [(1, True), (2, True)]
+
+
+def test_object_without_a_row_goes_after_a_day(line: Any) -> None:
+    path = line.store.put_spec("6f2d1e0c-0000-4000-8000-000000000001", b"meta: {}", "application/yaml")
+    line.database.execute("delete from private.settings where name = 'orphans_looked_for_at'")
+    line.database.execute("update storage.objects set created_at = now() - interval '2 days' where name = %s", (path,))
+    assert line.call(line.function("tick")).json["data"]["expired"]["objects"] == 1
+    assert line.rows("select count(*) from storage.objects where name = %s", path) == [(0,)]
+
+
 def test_database_that_is_away_is_503_and_not_a_trace(line: Any) -> None:
     answer = line.call(line.function("tick", SUPABASE_URL="http://127.0.0.1:9"))
     assert answer.status_code == 503

@@ -223,3 +223,13 @@ def test_long_thread_keeps_its_root_and_its_end() -> None:
     kept = thread_of(references, "<m499@x>")
     assert len(kept) == 20
     assert (kept[0], kept[-2], kept[-1]) == ("<m0@x>", "<m498@x>", "<m499@x>")
+
+
+def test_cancelled_specification_is_told_with_the_reason_and_without_a_run() -> None:
+    told = notice(template="spec_cancelled", run=None, sprint=None, artifacts=[], reason=f"Not needed. {EVIL}")
+    mail = compose_mail(told, (), DOMAIN)
+    assert body(mail, "plain").startswith("CANCELLED")
+    for kind in ("plain", "html"):
+        assert "Not needed." in body(mail, kind)
+    assert "<script>" not in body(mail, "html")
+    assert mail["Bcc"] is None
