@@ -7,8 +7,8 @@ Source: developers.google.com/workspace/gmail/api/guides/sync
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from controlplane.errors import NotFound, OutsideError
 from functions._shared.gmail.port import Arrival, Mailbox
@@ -62,8 +62,13 @@ def _read_history(gmail: Mailbox, cursor: str) -> Arrivals:
                 steps[gmail_id] = Step(gmail_id, record.history_id if gmail_id == fresh[-1] else None)
         newest, token = page.history_id, page.next_page_token
         if not token:
-            return Arrivals(tuple(steps.values()), newest, full_sync=False)
+            return Arrivals(_ending_at(newest, tuple(steps.values())), newest, full_sync=False)
     raise _endless()
+
+
+def _ending_at(newest: str, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The last message carries the cursor all the way, which saves the request that would move it afterwards."""
+    return (*steps[:-1], replace(steps[-1], cursor=newest)) if steps else ()
 
 
 def _sync_inbox(gmail: Mailbox) -> Arrivals:

@@ -70,6 +70,8 @@ class _Sync:
         self._mailbox_id = mailbox_id
         self._senders = None if senders is None else tuple(senders)
         self._failures: list[OutsideError] = []
+        # The cursor that the last mail's own transaction has moved to.
+        self._reached: str | None = None
         self._report = SyncReport()
 
     def run(self, cursor: str | None) -> SyncReport:
@@ -79,7 +81,7 @@ class _Sync:
             self._handle(step)
         if self._failures:
             raise self._failures[0]
-        if arrivals.cursor != cursor:
+        if arrivals.cursor not in (cursor, self._reached):
             self._store.advance_mailbox(self._mailbox_id, arrivals.cursor)
         log.info("mailbox synced", full_sync=arrivals.full_sync, outcomes=dict(self._report.outcomes))
         return self._report
@@ -92,6 +94,7 @@ class _Sync:
         envelope = Envelope(self._mailbox_id, mail, cursor)
         with structlog.contextvars.bound_contextvars(correlation_id=envelope.correlation_id):
             self._report.outcomes[take_in(envelope, self._senders, self._reader, self._store)] += 1
+        self._reached = cursor or self._reached
 
     def _fetch(self, gmail_id: str) -> RawMail | None:
         try:
