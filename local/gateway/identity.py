@@ -1,7 +1,8 @@
 """From headers to a role with claims, by the rules of Supabase's gateway and of PostgREST.
 
-`apikey` opens the door and is one of two opaque keys, never a token. `Authorization` says who is calling; an opaque
-key there counts only as a repetition of `apikey`. Without a token the key's own role applies.
+`apikey` opens the door. It is one of two opaque keys, or the older form of the same two, a token of role anon or
+service_role; a caller's token never is. `Authorization` says who is calling; an opaque key there counts only as a
+repetition of `apikey`. Without a token the key's own role applies.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ SERVICE_IDENTITY = Identity(role=SERVICE, claims={"role": SERVICE})
 
 def identify(headers: Mapping[str, str], settings: GatewaySettings, signer: Signer) -> Identity:
     """Raises KeyRefusedError for the key, RestError for the token."""
-    key_role = _role_of_key(headers, settings)
+    key_role = _role_of_key(headers, settings, signer)
     token = _bearer_token(headers)
     if token is None:
         return Identity(role=key_role, claims={"iss": "supabase", "role": key_role})
@@ -62,7 +63,7 @@ def identify(headers: Mapping[str, str], settings: GatewaySettings, signer: Sign
     return Identity(role=role, claims=claims)
 
 
-def _role_of_key(headers: Mapping[str, str], settings: GatewaySettings) -> str:
+def _role_of_key(headers: Mapping[str, str], settings: GatewaySettings, signer: Signer) -> str:
     key = headers.get("apikey", "")
     if not key:
         raise KeyRefusedError("No API key found in request", "No `apikey` request header was found.")
@@ -72,7 +73,20 @@ def _role_of_key(headers: Mapping[str, str], settings: GatewaySettings) -> str:
         return SERVICE
     if _same(key, settings.publishable_key):
         return ANON
-    raise KeyRefusedError("Invalid API key", "Use the publishable or the secret key; a user's token is no API key.")
+    role = _role_of_token_key(key, signer)
+    if role is None:
+        raise KeyRefusedError("Invalid API key", "Use the publishable or the secret key; a user's token is no API key.")
+    return role
+
+
+def _role_of_token_key(key: str, signer: Signer) -> str | None:
+    """The role of an API key in its older form, ANON_KEY or SERVICE_ROLE_KEY; None for any other token."""
+    try:
+        claims = signer.verify(key)
+    except RestError:
+        return None
+    role = claims.get("role")
+    return role if role in (ANON, SERVICE) and "sub" not in claims else None
 
 
 def _bearer_token(headers: Mapping[str, str]) -> str | None:
