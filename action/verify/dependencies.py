@@ -16,7 +16,18 @@ REQUIREMENTS = re.compile(
     r"requirements([-_.](test|tests|testing|dev|develop|development|lint|ci))?|"
     r"(test|tests|dev|ci)[-_.]requirements)\.txt$"
 )
-LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "Pipfile.lock", "pylock.toml")
+LOCK_FILES = (
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "Pipfile",
+    "Pipfile.lock",
+    "pylock.toml",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "yarn.lock",
+)
 NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 INCLUDE = re.compile(r"^(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
 DEEPEST_INCLUDE = 5

@@ -38,14 +38,14 @@ def install_tool(cache_dir: Path, name: str, version: str) -> Path:
     return folder / "node_modules"
 
 
-def run_npm(folder: Path, *arguments: str) -> None:
-    """Run npm in a folder of ours. Raises NpmFailed."""
-    npm = shutil.which("npm")
+def run_npm(folder: Path, *arguments: str, program: str = "npm") -> None:
+    """Run npm, or `program` of its kind, in a folder of ours. Raises NpmFailed."""
+    npm = shutil.which(program)
     if npm is None:
-        raise NpmFailed("There is no npm on this machine.", fix="Install Node 20 or newer with npm.")
+        raise NpmFailed(f"There is no {program} on this machine.", fix=f"Install Node 20 or newer with {program}.")
     try:
         done = subprocess.run(
-            [npm, *arguments, *QUIET],
+            [npm, *arguments, *(QUIET if program == "npm" else ("--ignore-scripts",))],
             cwd=folder,
             env=npm_environment(os.environ),
             stdin=subprocess.DEVNULL,
@@ -57,12 +57,13 @@ def run_npm(folder: Path, *arguments: str) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise NpmFailed(
-            f"npm took longer than {INSTALL_TIMEOUT_SECONDS} s.", fix="Check the registry that npm is configured for."
+            f"{program} took longer than {INSTALL_TIMEOUT_SECONDS} s.",
+            fix="Check the registry that it is configured for.",
         ) from error
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line.lower()] or ["npm said nothing"]
         raise NpmFailed(
-            f"npm {arguments[0]} failed: {lines[0].strip()[:300]}",
+            f"{program} {arguments[0]} failed: {lines[0].strip()[:300]}",
             fix="Try the same by hand in a copy of the repository.",
             details={"log": done.stderr[-20_000:]},
         )

@@ -1,19 +1,22 @@
-"""What only the running product shows: end-to-end tests and Lighthouse. One after the other, with the machine alone."""
+"""What is run after the plain tests, one after the other: Node's tests, end-to-end tests, Lighthouse."""
 
 from __future__ import annotations
 
 from action.verify.bench import Bench
 from action.verify.e2e import NOTHING, measure_e2e
 from action.verify.lighthouse import measure_lighthouse, wanted_categories
+from action.verify.nodetests import measure_node_e2e, measure_node_tests
 from action.verify.pytestrun import PytestOrder
 
 
 def measure_product(bench: Bench, e2e_orders: list[PytestOrder]) -> None:
     """Run what the Definition of Done asks for, and say what was left out because it does not."""
+    measure_node_tests(bench)
     if bench.dod.e2e_pass is True:
+        by_node = measure_node_e2e(bench)
         if e2e_orders:
             measure_e2e(bench, e2e_orders)
-        else:
+        elif not by_node:
             bench.keeper.keep_unrun("e2e", "pytest", NOTHING)
     elif e2e_orders:
         modules = sorted({path for order in e2e_orders for path in order.paths})

@@ -93,7 +93,7 @@ class _Verification:
         if any(path.endswith(".py") for path in self.head.contents):
             notes.append("stack: Python, tested with pytest")
         elif "package.json" in self.head.contents:
-            notes.append("stack: Node, which is not measured yet; its criteria stay not measured")
+            notes.append("stack: Node, tested with the test script of its package.json")
         else:
             notes.append("stack: none was recognised; criteria that need its tools stay not measured")
         return [*notes, *self.told.notes]
