@@ -301,6 +301,7 @@ def test_publish_receives_both_and_pushes_only_where_its_own_job_says(jobs: Jobs
     assert started.remote_url == "https://github.com/acme/calc.git"
     assert folder.load("failure", Failure) is None
     assert folder.load("evidence", Evidence) == MEASURED
+    assert '"phase": "TESTING"' in (folder.path / "events.jsonl").read_text()
 
 
 def test_publish_without_measurements_is_a_failure_that_says_so(jobs: Jobs) -> None:
