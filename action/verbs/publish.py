@@ -22,6 +22,7 @@ from action.publish.markdown import marker, write_body, write_report, write_titl
 from action.publish.page import write_page
 from action.publish.pullrequest import Opened, Wanted, connect, open_pull_request
 from action.publish.sarif import write_sarif
+from action.publish.screenshots import find_screenshots
 from action.publish.signing import Signer, load_signer
 from action.publish.trace import trace_acceptance
 from action.run import BuildOutcome, Failure, Published, Run
@@ -81,13 +82,11 @@ def write_reports(context: Context, report: Report) -> list[Artifact]:
     secrets = context.settings.secrets()
     trace = trace_acceptance(report.sprint, report.cases)
     markdown = redact(write_report(report, trace).encode(), secrets)
-    page = redact(write_page(report, trace).encode(), secrets)
-    kept = [
-        Artifact("report", "report.html", page),
-        Artifact("report", "report.md", markdown),
-        *_evidence(context, secrets),
-    ]
-    kept += _bundle(context, report, kept)
+    evidence = _evidence(context, secrets)
+    evidence += _bundle(context, report, evidence)
+    found = [artifact.note(report.run_id) for artifact in evidence]
+    page = redact(write_page(report, trace, find_screenshots(evidence), found).encode(), secrets)
+    kept = [Artifact("report", "report.html", page), Artifact("report", "report.md", markdown), *evidence]
     notes = tuple(artifact.note(report.run_id) for artifact in kept)
     own = ArtifactNote(kind="summary", name="summary.json", content_type="application/json")
     summary = json.dumps(summarise(report.model_copy(update={"artifacts": (*notes, own)})), indent=2) + "\n"
