@@ -28,7 +28,8 @@ MAX_FILES = 2000
 MAX_FILE_BYTES = 300 * 2**20
 MAX_OTHER_BYTES = 64 * 2**20  # everything but git's objects
 MAX_TOTAL_BYTES = 500 * 2**20
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@,=-]*(/[A-Za-z0-9_][A-Za-z0-9_.+@,=-]*){0,8}")
+PART = r"[A-Za-z0-9_][][A-Za-z0-9_.+@,=() -]*"
+NAME = re.compile(rf"{PART}(/{PART}){{0,8}}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 OBJECTS = "change.pack"
 Stage = Literal["build", "verify"]

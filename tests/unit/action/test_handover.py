@@ -50,6 +50,7 @@ def packed(source: Path, target: Path) -> str:
 
 def test_what_is_handed_over_arrives_without_secrets_and_nothing_else_does(source: Path, tmp_path: Path) -> None:
     (source / "agent-logs" / "link.log").symlink_to("/etc/passwd")
+    (source / "agent-logs" / "..log").write_text("hidden")
     (source / "agent-logs" / "-rf *.log").write_text("a name of an agent's making")
     digest = packed(source, tmp_path / "over")
     manifest = unpack(tmp_path / "over", tmp_path / "next", "build", digest, "77")
