@@ -61,9 +61,10 @@ def run_npm(folder: Path, *arguments: str, program: str = "npm") -> None:
             fix="Check the registry that it is configured for.",
         ) from error
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()] or ["npm said nothing"]
+        lines = [line.removeprefix("npm error").strip() for line in done.stderr.splitlines()]
+        told = " ".join([line for line in lines if line][:4])[:400]
         raise NpmFailed(
-            f"{program} {arguments[0]} failed: {lines[0].strip()[:300]}",
+            f"{program} {arguments[0]} failed: {told or 'it said nothing'}",
             fix="Try the same by hand in a copy of the repository.",
             details={"log": done.stderr[-20_000:]},
         )

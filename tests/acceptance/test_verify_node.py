@@ -103,7 +103,6 @@ def test_dependencies_without_a_lock_file_are_the_reason(tmp_path: Path) -> None
     [
         pytest.param("jest", {"jest": "29.7.0"}, id="jest"),
         pytest.param("mocha", {"mocha": "10.8.2"}, id="mocha"),
-        pytest.param("vitest --globals", {"vitest": "3.2.4"}, id="vitest"),
     ],
 )
 def test_known_runner_is_read_when_it_fails_and_when_it_passes(
