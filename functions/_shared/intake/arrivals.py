@@ -79,7 +79,7 @@ def _sync_inbox(gmail: Mailbox) -> Arrivals:
         arrivals, token = gmail.list_inbox(token)
         found.update({new.gmail_id: Step(new.gmail_id, None) for new in arrivals if _is_ours(new)})
         if not token:
-            return Arrivals(tuple(reversed(found.values())), newest, full_sync=True)
+            return Arrivals(_ending_at(newest, tuple(reversed(found.values()))), newest, full_sync=True)
     raise _endless()
 
 
