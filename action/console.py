@@ -16,6 +16,7 @@ from typing import Literal, TextIO
 from action.settings import GitHubContext
 
 SUMMARY_LIMIT_BYTES = 1024 * 1024  # per step; over it GitHub drops the whole summary
+SUMMARY_WORTH_BYTES = 500  # less room than this holds nothing that helps
 SHORTEST_SECRET = 8
 COMMAND_START = re.compile(r"^(\s*)::|##\[", re.MULTILINE)
 
@@ -95,7 +96,9 @@ class Console:
         if self._github.step_summary is None:
             return
         with self._github.step_summary.open("a", encoding="utf-8") as file:
-            file.write(fit_summary(self.redact(markdown)))
+            left = SUMMARY_LIMIT_BYTES - file.tell()  # the limit is the step's, which may have written before
+            if left > SUMMARY_WORTH_BYTES:
+                file.write(fit_summary(self.redact(markdown), left))
 
     def redact(self, text: str) -> str:
         for secret in self._secrets:

@@ -157,7 +157,10 @@ class Settings(_Group):
             self.target.signing_key,
             self.github.id_token_request_token,
         )
-        return tuple(secret.get_secret_value() for secret in given if secret.get_secret_value())
+        values = [secret.get_secret_value() for secret in given if secret.get_secret_value()]
+        # A key of several lines may be shown line by line.
+        inner = [line.strip() for value in values for line in value.splitlines()[1:-1] if len(line.strip()) >= 16]
+        return (*values, *inner)
 
     @property
     def uses_control_plane(self) -> bool:

@@ -72,3 +72,12 @@ def test_summary_over_the_limit_is_cut_at_a_line_and_says_so() -> None:
     assert len(cut.encode()) <= SUMMARY_LIMIT_BYTES
     assert cut.endswith("_Cut here: the rest is in the full report._\n")
     assert "line of text ü\n\n\n_Cut" in cut
+
+
+def test_summaries_of_one_step_fit_together(tmp_path: Path) -> None:
+    target = tmp_path / "summary.md"
+    ours, _ = console(GitHubContext(actions=True, step_summary=target))
+    for _ in range(5):
+        ours.write_summary("line of text ü\n" * 30_000)
+    assert target.stat().st_size <= SUMMARY_LIMIT_BYTES
+    assert "Cut here" in target.read_text(encoding="utf-8")

@@ -104,3 +104,9 @@ def test_run_folder_lies_in_the_runners_temporary_folder() -> None:
 def test_server_may_be_told_apart_from_the_runners_own() -> None:
     environment = {"GITHUB_SERVER_URL": "https://github.com", "AICD_GITHUB_SERVER_URL": "http://127.0.0.1:1"}
     assert read_settings(environment).github.server_url == "http://127.0.0.1:1"
+
+
+def test_key_of_several_lines_is_secret_line_by_line() -> None:
+    inner = "MC4CAQAwBQYDK2VwBCIEIcanarycanary"
+    key = f"-----BEGIN PRIVATE KEY-----\n{inner}\n-----END PRIVATE KEY-----"
+    assert read_settings({"AICD_SIGNING_KEY": key}).secrets() == (key, inner)
