@@ -377,7 +377,8 @@ def test_run_that_build_told_nothing_of_is_still_finished_where_somebody_waits(j
     assert (started.run_id, started.controlled, started.remote_url) == (RUN_ID, True, "")
 
 
-def test_shared_runner_is_refused_before_anything_is_taken_over(jobs: Jobs) -> None:
+def test_shared_runner_is_refused_before_anything_is_taken_over(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receive, "leave_mark", lambda github: None)
     here = {"RUNNER_ENVIRONMENT": "self-hosted", "GITHUB_REPOSITORY": str(jobs.root)}
     jobs.outputs["build"]["runner"] = identity(GitHubContext(repository=str(jobs.root), run_id="77"))
     with pytest.raises(receive.SharedRunner):
