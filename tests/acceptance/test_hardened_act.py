@@ -47,7 +47,7 @@ on: workflow_dispatch
 permissions: {}
 jobs:
   aicd:
-    permissions: {id-token: write, contents: write, pull-requests: write}
+    permissions: {id-token: write, contents: write, pull-requests: write, checks: write}
     uses: ai-continuous-delivery/aicd/.github/workflows/deliver.yml@v1
     with:
       spec-path: spec.yaml
