@@ -30,6 +30,7 @@ MAY_BE_EMPTY = {
     "private.api_key_hashes",
     "private.expired_objects",
     "public.api_keys",
+    "public.retention_policies",
 }
 
 
