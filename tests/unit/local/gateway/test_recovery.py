@@ -47,7 +47,8 @@ def test_gateway_survives_a_killed_database(tmp_path: Path, number: signal.Signa
             assert status == 200
             with psycopg.connect(again.owner_url) as connection:
                 row = connection.execute("select count(*) from notes").fetchone()
-            assert row == (answered + 1,), "what was answered with success is there, and nothing twice"
+            # The one call that the kill cut off may have been committed before its answer was lost.
+            assert row in ((answered + 1,), (answered + 2,)), "what was answered with success is there, once"
     finally:
         stack.process.terminate()
         assert stack.process.wait(10) == 0
