@@ -110,10 +110,16 @@ MULTIPLE_PERMISSIVE = """
     cross join lateral unnest(case polcmd when '*' then array['r', 'a', 'w', 'd'] else array[polcmd::text] end) command
     where polpermissive
     group by polrelid, command, role having count(*) > 1"""
+# Tables of `private` have no policies, because nobody is granted anything there: private_table_granted sees to that.
 NO_POLICY = """
     select c.oid::regclass::text from pg_class c
-    where relkind in ('r', 'p') and relnamespace::regnamespace::text in {ours} and relrowsecurity
+    where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace and relrowsecurity
         and not exists (select from pg_policy where polrelid = c.oid)"""
+PRIVATE_GRANTED = """
+    select distinct format('%s to %s', c.oid::regclass,
+        case grantee when 0 then 'public' else grantee::regrole::text end)
+    from pg_class c cross join lateral aclexplode(relacl)
+    where relnamespace = 'private'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and grantee <> relowner"""
 DUPLICATE_INDEX = """
     select string_agg(indexrelid::regclass::text, ' = ' order by indexrelid::regclass::text)
     from pg_index join pg_class c on c.oid = indexrelid
@@ -194,10 +200,6 @@ RULES = (
             "retention_policies": BY_VERBS_ONLY,
             "senders": BY_VERBS_ONLY,
             "revoked_tokens": OWNERS_ONLY,
-            "private.api_key_hashes": OWNERS_ONLY,
-            "private.exchanged_identities": OWNERS_ONLY,
-            "private.expired_objects": OWNERS_ONLY,
-            "private.settings": OWNERS_ONLY,
         },
     ),
     Rule("duplicate_index", query(DUPLICATE_INDEX), ("create index twice on runs (sprint_id)",)),
@@ -329,6 +331,11 @@ RULES = (
             " and (proacl is null or exists (select from aclexplode(proacl) where grantee = 0))"
         ),
         ("create function public.anybodys() returns integer language sql set search_path = '' as 'select 1'",),
+    ),
+    Rule(
+        "private_table_granted",
+        query(PRIVATE_GRANTED),
+        ("grant select on private.settings to authenticated", "grant insert on private.settings to public"),
     ),
     Rule(
         "policy_column_not_first_in_an_index",

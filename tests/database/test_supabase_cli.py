@@ -85,5 +85,7 @@ def test_cli_pushes_migrations_and_seed_and_its_advisors_agree(empty: Database, 
     allowed = {
         (rule.name, subject if "." in subject else f"public.{subject}") for rule in RULES for subject in rule.allowed
     }
+    # Nobody is granted anything in `private`, so that a table without policies there is as it should be.
+    found = {one for one in found if not (one[0] == "rls_enabled_no_policy" and one[1].startswith("private."))}
     assert found <= allowed
     assert ("rls_enabled_no_policy", "public.outbox") in found, "the advisors did look"
