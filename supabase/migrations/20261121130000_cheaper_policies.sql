@@ -1,5 +1,5 @@
--- What every policy of a member calls keeps its plans from one call to the next. Measured on one core: 60 microseconds a
--- transaction instead of 120, and a read with row level security within 1.2 times of the same read without.
+-- What every policy of a member calls keeps its plans from one call to the next: asking who he is costs a transaction 50
+-- microseconds of the database's time instead of more than 100 (make bench shows what that is of a whole read).
 
 -- SECURITY DEFINER: nobody else reads revoked_tokens.
 create or replace function private.token_is_live() returns boolean
