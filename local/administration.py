@@ -56,6 +56,10 @@ class Administration:
         """Take a pattern off the allow-list, for every repository; how many rows that were."""
         return int(self._call("disallow_sender_v1", pattern))
 
+    def limit_answers(self, per_day: int) -> None:
+        """How often one sender is told in a day that his mail was no good; 20 unless it is set."""
+        self._call("limit_answers_v1", per_day)
+
     def create_mailbox(self, email: str) -> dict[str, Any]:
         return dict(self._call("create_mailbox_v1", email))
 
@@ -115,7 +119,7 @@ class Administration:
         """Where the cloud's database webhook goes for one kind of outbox row."""
         self._call("configure_webhook_v1", kind, url, secret)
 
-    def _call(self, verb: str, *arguments: str | None) -> Any:
+    def _call(self, verb: str, *arguments: str | int | None) -> Any:
         import psycopg
         from psycopg import sql
 

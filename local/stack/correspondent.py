@@ -13,6 +13,9 @@ from local.administration import Administration
 from local.stack.double_setup import prepare_repository, repository_path
 from local.stack.identity import StackIdentity
 
+# Trying out is not to be stopped by a customer's usual limit.
+LOCAL_SPECS_PER_DAY = 10_000
+
 
 def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool) -> dict[str, Path]:
     """Allow (or, as a stranger, disallow) the claimed sender; → the bare repository of each repository named."""
@@ -27,7 +30,7 @@ def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool
         if message.sender and not stranger:
             targets: list[str | None] = [*named] or [None]  # without a specification: any repository
             for target in targets:
-                operator.allow_sender(message.sender, target)
+                operator.allow_sender(message.sender, target, {"daily_limit": LOCAL_SPECS_PER_DAY})
     return {repo: repository_path(identity, repo) for repo in named}
 
 

@@ -30,7 +30,8 @@ language sql stable set search_path = '' as $$
         and rfc_message_id = p_message ->> 'rfc_message_id' and rfc_message_id <> '' and state = 'ACCEPTED'
 $$;
 
--- Tells a known sender what is wrong, once for a Message-ID, and at most twenty times in a day. True when it will.
+-- Tells a known sender what is wrong, once for a Message-ID, and at most so often in a day: twenty times, unless the
+-- operator said otherwise. True when it will.
 create function private.answer_invalid(p_message_id uuid) returns boolean
 language plpgsql set search_path = '' as $$
 declare
@@ -39,7 +40,8 @@ declare
 begin
     select * into mail from public.messages where id = p_message_id;
     if (select count(*) from public.messages
-        where sender = mail.sender and answered and created_at > now() - interval '1 day') < 20 then
+        where sender = mail.sender and answered and created_at > now() - interval '1 day')
+        < coalesce((select value::integer from private.settings where name = 'answers_per_sender_and_day'), 20) then
         told := private.enqueue('notify',
             'invalid:' || private.derived_id(mail.mailbox_id || ':' || mail.sender || ':'
                 || coalesce(nullif(mail.rfc_message_id, ''), mail.id::text)),

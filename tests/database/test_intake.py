@@ -191,6 +191,15 @@ def test_thousand_invalid_mails_get_twenty_answers_in_a_day(world: World) -> Non
     assert answered == [True] * 20 + [False] * 5
 
 
+def test_operator_sets_how_many_answers_a_sender_gets_in_a_day(world: World) -> None:
+    with world.administration() as operator:
+        operator.limit_answers(3)
+    functions = world.functions()
+    answered = [functions.call("record_message_v1", message=world.mail(state="INVALID"))["answered"] for _ in range(5)]
+    assert answered == [True] * 3 + [False] * 2
+    world.execute("delete from private.settings where name = 'answers_per_sender_and_day'")
+
+
 def test_invalid_mail_of_a_stranger_becomes_refused(world: World) -> None:
     answer = world.functions().call("record_message_v1", message=world.mail(state="INVALID", sender="eve@evil.example"))
     assert answer["answered"] is False

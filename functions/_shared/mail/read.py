@@ -17,6 +17,7 @@ from functions._shared.mail.words import clean_line, decode_words
 # The domain of Message-IDs that we made for mails without one; no reply may refer to them.
 MADE_ID_DOMAIN = "no-message-id.invalid"
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _MOST_REFERENCES = 50
 _SUBJECT_LENGTH = 300
 
@@ -29,7 +30,7 @@ def read_message(
     Costs at most two seconds and 300 MB, whatever the bytes are.
     """
     if len(raw) > MAX_MAIL_BYTES:
-        return _refused("too-large", f"The mail has {len(raw):,} bytes; at most {MAX_MAIL_BYTES:,} are read.")
+        return _read_head(raw, trusted_authserv_id, own_addresses)
     if not raw.strip():
         return _refused("unreadable", "The mail is empty.")
     try:
@@ -39,6 +40,18 @@ def read_message(
     except (ValueError, LookupError, RecursionError, AttributeError, TypeError, AssertionError, OverflowError):
         # Whatever slips through is one hostile mail; it must neither stop its mailbox nor be taken in.
         return _refused("unreadable", "The mail's structure cannot be understood.")
+
+
+def _read_head(raw: bytes, trusted: str, own_addresses: frozenset[str]) -> Message:
+    """Of a mail that is too large only the headers count: a known sender is owed the reason why it was not read."""
+    problem = f"The mail has {len(raw):,} bytes; at most {MAX_MAIL_BYTES:,} are read."
+    end = _END_OF_HEADERS.search(raw, 0, MAX_MAIL_BYTES)
+    if end is None:
+        return _refused("too-large", problem)
+    head = read_message(raw[: end.end()], trusted_authserv_id=trusted, own_addresses=own_addresses)
+    if not head.accepted:
+        return _refused("too-large" if head.reason == "unreadable" else head.reason, problem)
+    return head.model_copy(update={"specs": (), "body_text": "", "problems": (problem,)})
 
 
 def _read(raw: bytes, trusted: str, own_addresses: frozenset[str]) -> Message:

@@ -104,3 +104,12 @@ def test_every_prefix_of_a_mail_is_read() -> None:
     raw = nested(3) + b"--B2--\r\n--B1\r\nContent-Type: text/plain; charset*0=utf; charset*1=-8\r\n\r\nhello\r\n--B1--"
     for end in range(0, len(raw), 3):
         assert not read_message(raw[:end]).accepted
+
+
+def test_too_large_mail_of_a_proven_sender_keeps_him_so_that_he_can_be_told() -> None:
+    proven = b"Authentication-Results: mx.google.com; dmarc=pass header.from=a.example\r\nFrom: x@a.example\r\n\r\n"
+    message = read_message(proven + b"x" * 37_000_000)
+    assert (message.accepted, message.sender, message.specs) == (True, "x@a.example", ())
+    assert "37,000,0" in message.problems[0]
+    forged = read_message(proven.replace(b"dmarc=pass", b"dmarc=fail") + b"x" * 37_000_000)
+    assert (forged.accepted, forged.reason) == (False, "dmarc-fail")
