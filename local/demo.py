@@ -105,11 +105,11 @@ def run_demo(
         )
         if problems := stack.problems():
             raise BrokenPromise("A double saw what a published schema does not allow: " + "; ".join(problems[:5]))
+        run = _only_run(journey)
         evidence = _fetch_evidence(_report_page(journey), identity.url("api"), results / "evidence")
         repository = results / "repository.git"
         shutil.copytree(repository_path(identity, REPOSITORY), repository)
         runner = identity.runner
-    run = _only_run(journey)
     report_mail = _report_mail(journey)
     return DemoResult(
         journey=journey,

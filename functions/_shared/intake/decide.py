@@ -15,6 +15,7 @@ from controlplane.spec import Problem, SpecCheck
 from controlplane.states import MessageState
 
 MOST_PROBLEMS = 25
+UNKNOWN_SENDER = "unknown-sender"
 MOST_SPECS = 10
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
@@ -45,7 +46,7 @@ def refuse_sender(message: Message, senders: Sequence[str] | None) -> Decision |
     if not message.accepted:
         return Decision(MessageState.REFUSED, clean(message.reason, 200) or "refused")
     if senders is not None and not is_listed(message.sender, senders):
-        return Decision(MessageState.REFUSED, "unknown-sender")
+        return Decision(MessageState.REFUSED, UNKNOWN_SENDER)
     return None
 
 

@@ -68,6 +68,7 @@ class _Sync:
         self._gmail = intake.gmail(email)
         self._reader = intake.reader(email)
         self._mailbox_id = mailbox_id
+        self._email = email
         self._senders = None if senders is None else tuple(senders)
         self._failures: list[OutsideError] = []
         # The cursor that the last mail's own transaction has moved to.
@@ -93,8 +94,14 @@ class _Sync:
         cursor = None if self._failures else step.cursor  # never past a mail that is still to come
         envelope = Envelope(self._mailbox_id, mail, cursor)
         with structlog.contextvars.bound_contextvars(correlation_id=envelope.correlation_id):
-            self._report.outcomes[take_in(envelope, self._senders, self._reader, self._store)] += 1
+            outcome = take_in(envelope, self._senders, self._reader, self._store, self._reread_senders)
+            self._report.outcomes[outcome] += 1
         self._reached = cursor or self._reached
+
+    def _reread_senders(self) -> tuple[str, ...] | None:
+        mailbox = self._store.open_mailbox(self._email) or {"senders": []}
+        self._senders = None if mailbox.get("senders") is None else tuple(mailbox["senders"])
+        return self._senders
 
     def _fetch(self, gmail_id: str) -> RawMail | None:
         try:

@@ -20,6 +20,7 @@ from controlplane.spec import SpecCheck
 from controlplane.states import MessageState
 from functions._shared.intake.arrivals import why_not_for_us
 from functions._shared.intake.decide import (
+    UNKNOWN_SENDER,
     CheckedSpec,
     Decision,
     choose_candidates,
@@ -40,11 +41,23 @@ class Reader:
     check_spec: Callable[[bytes, str], SpecCheck]
 
 
-def take_in(envelope: Envelope, senders: tuple[str, ...] | None, reader: Reader, store: IntakeStore) -> str:
-    """Deal with one mail; the answer is the outcome's word. Raises only `OutsideError`."""
+def take_in(
+    envelope: Envelope,
+    senders: tuple[str, ...] | None,
+    reader: Reader,
+    store: IntakeStore,
+    reread_senders: Callable[[], tuple[str, ...] | None] | None = None,
+) -> str:
+    """Deal with one mail; the answer is the outcome's word. Raises only `OutsideError`.
+
+    `senders` was read before the mail was seen. Nobody is refused by a list that may be older than his place on it:
+    `reread_senders` gives the one of now.
+    """
     try:
         message, decision = judge(envelope, senders, reader)
         with _store_faults_hold_mail():
+            if decision.reason == UNKNOWN_SENDER and reread_senders is not None:
+                message, decision = judge(envelope, reread_senders(), reader)
             outcome = _keep(envelope, message, decision, store)
     except OutsideError:
         raise

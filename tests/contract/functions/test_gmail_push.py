@@ -316,6 +316,35 @@ def test_poisoned_mail_is_recorded_as_unreadable_and_blocks_nothing(watched: Any
     assert cursor(watched) > int(first["history_id"])
 
 
+class AllowedMeanwhile:
+    """The store, with a sender who is put on the allow-list right after the list was read."""
+
+    def __init__(self, line: Any, sender: str) -> None:
+        self._line, self._sender, self.reads = line, sender, 0
+
+    def open_mailbox(self, email: str) -> Any:
+        mailbox = self._line.store.open_mailbox(email)
+        if not self.reads:
+            self._line.rows("select public.allow_sender_v1(%s, null, '{}')", self._sender)
+        self.reads += 1
+        return mailbox
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._line.store, name)
+
+
+def test_sender_is_not_refused_by_a_list_that_is_older_than_his_place_on_it(watched: Any, letter: Any) -> None:
+    from functions._shared.settings import Environment, GoogleSettings
+    from functions._shared.wiring import open_intake
+
+    opened = open_intake(watched.store, GoogleSettings.read(Environment(watched.environment)), "mx.google.com")
+    store: Any = AllowedMeanwhile(watched, "new@customer.example")
+    watched.deliver(letter(sender="new@customer.example"))
+    watched.deliver(letter(sender="eve@evil.example"))
+    sync_mailbox(watched.mailbox, Intake(store, opened.gmail, opened.reader))
+    assert messages(watched) == [("ACCEPTED", "accepted"), ("REFUSED", "unknown-sender")]
+
+
 HOSTILE = [
     b"\r\n",
     b"\x00" * 100,
