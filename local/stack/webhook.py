@@ -6,8 +6,6 @@ as docs/architecture.md says. Once in a while it calls `tick`, the safety net, i
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import threading
 import time
@@ -15,7 +13,9 @@ from typing import Any
 
 import httpx
 import structlog
+from pydantic import SecretStr
 
+from functions._shared.callers.webhook import sign_webhook
 from local.stack.identity import StackIdentity
 
 CHANNEL = "aicd_outbox"
@@ -23,12 +23,6 @@ TICK_SECONDS = 5.0
 POST_SECONDS = 120.0
 
 log = structlog.get_logger()
-
-
-def sign_webhook(secret: str, body: bytes, timestamp: int) -> dict[str, str]:
-    """The two headers that prove the caller: HMAC-SHA256 of timestamp, a dot and the raw body."""
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return {"X-Aicd-Timestamp": str(timestamp), "X-Aicd-Signature": f"sha256={digest}"}
 
 
 def webhook_body(record: dict[str, Any]) -> bytes:
@@ -60,7 +54,9 @@ class Relay:
         """Call one function as the database webhook would; a failure is logged, never raised."""
         body = webhook_body(record)
         headers = {"Content-Type": "application/json"}
-        headers |= sign_webhook(self._identity.outbox_secret, body, int(time.time()))
+        now = int(time.time())
+        signature = sign_webhook(SecretStr(self._identity.outbox_secret), now, body)
+        headers |= {"X-Aicd-Timestamp": str(now), "X-Aicd-Signature": signature}
         try:
             answer = httpx.post(self._identity.url(function), content=body, headers=headers, timeout=POST_SECONDS)
         except httpx.HTTPError as error:
