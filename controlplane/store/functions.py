@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controlplane.store.control import ControlCalls
+from controlplane.store.letters import LetterCalls
 
 Row = dict[str, Any]
 SPECS = "specs"
 ARTIFACTS = "artifacts"
 
 
-class FunctionsStore(ControlCalls):
+class FunctionsStore(ControlCalls, LetterCalls):
     """Intake, dispatch, notify and tick speak to Supabase through this."""
 
     def open_mailbox(self, email: str) -> Row | None:
