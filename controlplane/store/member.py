@@ -92,7 +92,8 @@ class EventRow(Row):
 
 
 class ArtifactRow(Row):
-    """`storage_path` is its key in the bucket `artifacts`, which the member's token opens, too."""
+    """`storage_path` is its key in the bucket `artifacts`, which the member's token opens, too; or below `store`, an
+    address s3://bucket/prefix, which it does not. `encoding` is gzip where the object is packed."""
 
     id: UUID
     kind: str
@@ -101,6 +102,8 @@ class ArtifactRow(Row):
     size: int
     sha256: str | None
     storage_path: str
+    store: str | None
+    encoding: str | None
     created_at: datetime
 
 

@@ -45,8 +45,10 @@ begin
         'sprint', (select jsonb_build_object('id', id, 'label', label, 'position', position, 'state', state)
             from public.sprints where id = run.sprint_id),
         'run', private.describe_finished_run(run.id),
+        'questions', coalesce(run.summary_json -> 'questions', '[]'), 'planning', spec.planning_json,
         'artifacts', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'name', name,
-            'content_type', content_type, 'size', size, 'storage_path', storage_path) order by created_at, id), '[]')
+            'content_type', content_type, 'size', size, 'storage_path', storage_path, 'store', store,
+            'encoding', encoding) order by created_at, id), '[]')
             from public.artifacts where run_id = run.id));
 end
 $$;

@@ -171,7 +171,7 @@ begin
         'artifacts', (
             select coalesce(jsonb_agg(to_jsonb(listed) order by listed.created_at desc, listed.id), '[]')
             from (
-                select id, kind, name, content_type, size, sha256, storage_path, created_at
+                select id, kind, name, content_type, size, sha256, storage_path, store, encoding, created_at
                 from public.artifacts where run_id = run.id order by created_at desc, id limit 200) as listed),
         'executions', (
             select coalesce(jsonb_agg(to_jsonb(listed) order by listed.created_at desc, listed.id), '[]')

@@ -38,7 +38,7 @@ language sql stable set search_path = '' as $$
         'ci_run_id', p_run.ci_run_id, 'result', p_run.result,
         'sprint', jsonb_build_object('label', sprints.label, 'position', sprints.position, 'state', sprints.state,
             'dod_json', sprints.dod_json, 'plan_json', sprints.plan_json, 'session', sprints.session_json,
-            'answers', sprints.answers_json, 'depends_on', private.describe_needed(sprints.id)),
+            'questions', sprints.questions_json, 'answers', sprints.answers_json, 'depends_on', private.describe_needed(sprints.id)),
         'spec', jsonb_build_object('storage_path', specs.storage_path, 'sha', specs.sha, 'repo', specs.repo,
             'branch', specs.branch, 'title', specs.title, 'name', specs.name, 'format', specs.format,
             'created_by', specs.created_by),
@@ -174,12 +174,12 @@ begin
         perform private.refuse(400, 'bad-storage-path', 'An artifact is stored under RUN_ID/ARTIFACT_ID.',
             'Use the path that RunnerStore.put_artifact returns.');
     end if;
-    insert into public.artifacts (id, run_id, kind, name, content_type, storage_path, size, sha256)
+    insert into public.artifacts (id, run_id, kind, name, content_type, storage_path, size, sha256, store, encoding)
     select artifact_id, run.id, given.kind, coalesce(left(given.name, 1000), ''),
         coalesce(given.content_type, 'application/octet-stream'), given.storage_path, coalesce(given.size, 0),
-        given.sha256
+        given.sha256, given.store, given.encoding
     from jsonb_to_record(p_artifact) as given (kind text, name text, content_type text, storage_path text, size bigint,
-        sha256 text)
+        sha256 text, store text, encoding text)
     on conflict (id) do nothing;
     if not exists (select from public.artifacts where id = artifact_id and run_id = run.id
                    and sha256 is not distinct from p_artifact ->> 'sha256') then

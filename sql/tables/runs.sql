@@ -49,7 +49,12 @@ create table public.artifacts (
     size bigint not null default 0 check (size >= 0),
     sha256 text check (sha256 ~ '^[0-9a-f]{64}$'),
     created_at timestamptz not null default now(),
-    -- The key in the bucket `artifacts` is ours.
+    -- Where the object lies: null in the bucket `artifacts`, else s3://bucket/prefix of an S3-compatible store.
+    store text check (length(store) <= 300 and store !~ '\.\.'
+        and store ~ '^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_.=-]+)*$'),
+    -- How the object was packed before it was stored; size and sha256 are those of the content.
+    encoding text check (encoding in ('gzip')),
+    -- The key is ours in every store.
     constraint artifacts_path_is_ours check (storage_path = run_id::text || '/' || id::text)
 );
 -- A run's artifacts; asked for by name in the design.
