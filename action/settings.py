@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from controlplane.errors import UsageError
+from controlplane.s3 import S3Store, parse_store
 
 Mode = Literal["deliver", "plan", "build", "verify", "gate", "publish"]
 
@@ -107,6 +108,23 @@ class HandoverInputs(_Group):
     allow_shared_runner: Switch = False
 
 
+class ArtifactInputs(_Group):
+    """Where artifacts are kept: the control plane's own Storage when `artifact_store` is blank, else a bucket of any
+    S3-compatible service, and how it is signed for. No endpoint means AWS itself."""
+
+    artifact_store: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = NO_SECRET
+    s3_session_token: SecretStr = NO_SECRET
+
+    @property
+    def place(self) -> S3Store | None:
+        """The bucket, None without one. Raises UsageError."""
+        return parse_store(self.artifact_store, self.s3_endpoint, self.s3_region) if self.artifact_store else None
+
+
 class GitHubContext(_Group):
     """GitHub's default variables, as far as we use them; every one is absent outside a workflow."""
 
@@ -144,6 +162,7 @@ class Settings(_Group):
     judge: JudgeInputs = JudgeInputs()
     target: TargetInputs = TargetInputs()
     handover: HandoverInputs = HandoverInputs()
+    artifacts: ArtifactInputs = ArtifactInputs()
     github: GitHubContext = GitHubContext()
     run_directory: Path = Path(".aicd/run")
     cache_directory: Path | None = None
@@ -155,6 +174,8 @@ class Settings(_Group):
             self.agent.anthropic_api_key,
             self.target.github_token,
             self.target.signing_key,
+            self.artifacts.s3_secret_access_key,
+            self.artifacts.s3_session_token,
             self.github.id_token_request_token,
         )
         values = [secret.get_secret_value() for secret in given if secret.get_secret_value()]
@@ -179,6 +200,7 @@ INPUT_GROUPS: dict[str, type[_Group]] = {
     "judge": JudgeInputs,
     "target": TargetInputs,
     "handover": HandoverInputs,
+    "artifacts": ArtifactInputs,
 }
 
 
@@ -240,7 +262,18 @@ def _contradictions(groups: Mapping[str, Any]) -> list[str]:
         problems.append("input 'run-id' is missing beside 'supabase-url'")
     if target.auto_merge:
         problems.append("input 'auto-merge': not offered yet; use the repository's own auto-merge")
-    return problems
+    return problems + _unusable_store(groups["artifacts"])
+
+
+def _unusable_store(artifacts: ArtifactInputs) -> list[str]:
+    """What the first verb can see; only publish and finish are given the secret half of the keys."""
+    try:
+        place = artifacts.place
+    except UsageError as error:
+        return [f"inputs 'artifact-store', 's3-endpoint', 's3-region': {error.message} {error.fix}".rstrip(".")]
+    if place is not None and not artifacts.s3_access_key_id:
+        return ["input 's3-access-key-id' is missing beside 'artifact-store'"]
+    return []
 
 
 def _missing_identity(token_url: str, github: GitHubContext) -> list[str]:

@@ -28,10 +28,12 @@ def find_screenshots(artifacts: Iterable[Artifact]) -> tuple[Screenshot, ...]:
     found: list[Screenshot] = []
     room = MAX_TOTAL_BYTES
     for one in sorted(artifacts, key=lambda artifact: artifact.name):
-        fits = len(one.data) <= min(MAX_PICTURE_BYTES, room)
-        if len(found) < MAX_PICTURES and one.name.endswith(".png") and one.data.startswith(PNG) and fits:
-            room -= len(one.data)
+        if len(found) == MAX_PICTURES or not one.name.endswith(".png") or one.size > min(MAX_PICTURE_BYTES, room):
+            continue
+        data = one.read()
+        if data.startswith(PNG):
+            room -= len(data)
             path = PurePosixPath(one.name)
-            source = "data:image/png;base64," + base64.b64encode(one.data).decode()
+            source = "data:image/png;base64," + base64.b64encode(data).decode()
             found.append(Screenshot(f"{path.parent.name} · {path.stem}", source))
     return tuple(found)

@@ -14,7 +14,7 @@ from action.gitrepo.git import Remote, git
 from action.gitrepo.push import push_branch
 from action.publish.annotations import Annotation, annotate
 from action.publish.announce import announce
-from action.publish.artifacts import Artifact, collect_files, redact, upload
+from action.publish.artifacts import Artifact, artifact_of, collect_files, redact
 from action.publish.bundle import NAME as BUNDLE_NAME
 from action.publish.bundle import installed_version, pack_bundle
 from action.publish.compose import compose_report
@@ -23,8 +23,10 @@ from action.publish.page import write_page
 from action.publish.pullrequest import Opened, Wanted, connect, open_pull_request
 from action.publish.sarif import write_sarif
 from action.publish.screenshots import find_screenshots
+from action.publish.shelves import open_shelf
 from action.publish.signing import Signer, load_signer
 from action.publish.trace import trace_acceptance
+from action.publish.upload import upload
 from action.run import BuildOutcome, Failure, Published, Run
 from controlplane.change import EMPTY_TREE, Change
 from controlplane.errors import AicdError
@@ -86,26 +88,26 @@ def write_reports(context: Context, report: Report) -> list[Artifact]:
     evidence += _bundle(context, report, evidence)
     found = [artifact.note(report.run_id) for artifact in evidence]
     page = redact(write_page(report, trace, find_screenshots(evidence), found).encode(), secrets)
-    kept = [Artifact("report", "report.html", page), Artifact("report", "report.md", markdown), *evidence]
+    kept = [artifact_of("report", "report.html", page), artifact_of("report", "report.md", markdown), *evidence]
     notes = tuple(artifact.note(report.run_id) for artifact in kept)
     own = ArtifactNote(kind="summary", name="summary.json", content_type="application/json")
     summary = json.dumps(summarise(report.model_copy(update={"artifacts": (*notes, own)})), indent=2) + "\n"
-    kept.insert(0, Artifact("summary", "summary.json", redact(summary.encode(), secrets)))
+    kept.insert(0, artifact_of("summary", "summary.json", redact(summary.encode(), secrets)))
     for artifact in kept:
         if artifact.name in ("summary.json", "report.html", "report.md", "verdict.sarif"):
-            context.folder.save_text(f"report/{artifact.name}", artifact.data.decode())
+            context.folder.save_text(f"report/{artifact.name}", artifact.read().decode())
     return kept
 
 
 def _bundle(context: Context, report: Report, kept: list[Artifact]) -> list[Artifact]:
     """The evidence bundle, also beside the report; nothing where there is no verdict."""
-    patch = next((artifact.data for artifact in kept if artifact.name == "change.patch"), None)
+    patch = next((artifact.read() for artifact in kept if artifact.name == "change.patch"), None)
     secrets = context.settings.secrets()
     packed = pack_bundle(context.folder, report, patch, _signer(context), secrets)
     if packed is None:
         return []
     (context.folder.report / BUNDLE_NAME).write_bytes(packed)
-    return [Artifact("bundle", BUNDLE_NAME, packed)]
+    return [artifact_of("bundle", BUNDLE_NAME, packed)]
 
 
 def _signer(context: Context) -> Signer | None:
@@ -125,14 +127,14 @@ def _evidence(context: Context, secrets: tuple[str, ...]) -> list[Artifact]:
     verdict = folder.load("verdict", Verdict)
     if verdict is not None:
         text = json.dumps(verdict.as_json(), indent=2, ensure_ascii=False) + "\n"
-        found.append(Artifact("verdict", "verdict.json", redact(text.encode(), secrets)))
+        found.append(artifact_of("verdict", "verdict.json", redact(text.encode(), secrets)))
         sarif = write_sarif(verdict, _annotations(context), installed_version())
-        found.append(Artifact("sarif", "verdict.sarif", redact(sarif.encode(), secrets)))
+        found.append(artifact_of("sarif", "verdict.sarif", redact(sarif.encode(), secrets)))
     change = folder.load("change", Change)
     if change is not None:
         diff = git(change.repository, "diff", "--binary", "--no-renames", change.base, change.head).stdout
         if len(diff) <= MAX_PATCH:
-            found.append(Artifact("patch", "change.patch", redact(diff, secrets)))
+            found.append(artifact_of("patch", "change.patch", redact(diff, secrets)))
     places = (("", folder.path / "reports"), ("logs/", folder.path / "logs"), ("logs/", folder.agent_logs))
     return [*found, *collect_files(places, secrets)]
 
@@ -231,14 +233,17 @@ def _record(context: Context, started: Run, change: Change, published: Published
 
 
 def keep_artifacts(context: Context, started: Run, artifacts: list[Artifact]) -> AicdError | None:
-    """Send everything to Storage; the error that stopped it, if one did. Sending it again changes nothing."""
-    if context.store is None or not started.controlled:
-        return None
+    """Send everything to where artifacts are kept; the error that stopped it, if one did. Sending it again changes
+    nothing."""
+    ledger = context.store if started.controlled else None
     try:
-        upload(context.store, started.run_id, artifacts)
+        with open_shelf(context.settings, ledger) as shelf:
+            if shelf is None:
+                return None
+            upload(shelf, ledger, started.run_id, artifacts)
     except AicdError as error:
         return error
-    context.console.say(f"{len(artifacts)} artifacts are kept")
+    context.console.say(f"{len(artifacts)} artifacts are kept{f' in {shelf.store}' if shelf.store else ''}")
     return None
 
 

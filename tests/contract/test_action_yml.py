@@ -23,6 +23,8 @@ SECRETS = {
     "github-token": {"start", "handover", "publish"},
     "signing-key": {"publish"},
     "anthropic-api-key": {"plan", "build", "handover"},
+    "s3-secret-access-key": {"publish", "finish"},
+    "s3-session-token": {"publish", "finish"},
 }
 
 

@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from action.publish.artifacts import MAX_BYTES, Artifact, collect_files, upload
-from controlplane.errors import OutsideError
+from action.publish.artifacts import MAX_BYTES, PACKED_FROM_BYTES, artifact_of, collect_files, pack
 from tests.unit.action.publish.conftest import RUN_ID
 
 
-class Recorder:
-    """Takes what is sent, in the order it comes; `broken` names refuse."""
-
-    def __init__(self, *broken: bytes) -> None:
-        self.broken = broken
-        self.calls: list[tuple[str, str]] = []
-
-    def put_artifact(self, run_id: str, artifact_id: str, content: bytes, content_type: str) -> str:
-        if content in self.broken:
-            raise OutsideError("no")
-        self.calls.append(("bytes", artifact_id))
-        return f"{run_id}/{artifact_id}"
-
-    def record_artifact(self, run_id: str, artifact: dict[str, Any]) -> None:
-        assert artifact["storage_path"] == f"{run_id}/{artifact['id']}"
-        self.calls.append(("row", artifact["id"]))
-
-
 def test_same_content_of_the_same_run_has_the_same_id() -> None:
-    first = Artifact("log", "logs/a.log", b"x").identity(RUN_ID)
-    assert Artifact("log", "logs/a.log", b"x").identity(RUN_ID) == first
+    first = artifact_of("log", "logs/a.log", b"x").identity(RUN_ID)
+    assert artifact_of("log", "logs/a.log", b"x").identity(RUN_ID) == first
     others = {
-        Artifact("log", "logs/a.log", b"y").identity(RUN_ID),
-        Artifact("log", "logs/b.log", b"x").identity(RUN_ID),
-        Artifact("log", "logs/a.log", b"x").identity(RUN_ID.replace("1", "2")),
+        artifact_of("log", "logs/a.log", b"y").identity(RUN_ID),
+        artifact_of("log", "logs/b.log", b"x").identity(RUN_ID),
+        artifact_of("log", "logs/a.log", b"x").identity(RUN_ID.replace("1", "2")),
     }
     assert len(others | {first}) == 4
-
-
-def test_bytes_are_stored_before_their_row() -> None:
-    store = Recorder()
-    upload(store, RUN_ID, [Artifact("log", f"{n}.log", b"%d" % n) for n in range(9)])
-    for kind, identity in store.calls:
-        if kind == "row":
-            assert store.calls.index(("bytes", identity)) < store.calls.index(("row", identity))
-    assert len(store.calls) == 18
-
-
-def test_one_upload_that_fails_is_told_and_stops_no_other() -> None:
-    store = Recorder(b"3")
-    with pytest.raises(OutsideError):
-        upload(store, RUN_ID, [Artifact("log", f"{n}.log", b"%d" % n) for n in range(9)])
-    assert len(store.calls) == 16
 
 
 def test_secrets_are_taken_out_and_links_left_alone(tmp_path: Path) -> None:
@@ -65,14 +30,14 @@ def test_secrets_are_taken_out_and_links_left_alone(tmp_path: Path) -> None:
     (logs / "link.log").symlink_to(tmp_path / "outside")
     (logs / "folder").symlink_to(tmp_path)
     [found] = collect_files([("logs/", logs)], ("canary-0123456789",))
-    assert (found.name, found.kind, found.data) == ("logs/deep/a.log", "log", b"token *** \xff")
+    assert (found.name, found.kind, found.read()) == ("logs/deep/a.log", "log", b"token *** \xff")
 
 
 def test_giant_file_keeps_its_beginning(tmp_path: Path) -> None:
     with (tmp_path / "a.log").open("wb") as file:
         file.truncate(MAX_BYTES + 10)
     [found] = collect_files([("", tmp_path)], ())
-    assert len(found.data) == MAX_BYTES
+    assert found.size == len(found.read()) == MAX_BYTES
 
 
 @pytest.mark.parametrize(
@@ -89,3 +54,27 @@ def test_kind_and_type_follow_the_name(tmp_path: Path, name: str, kind: str, con
     (tmp_path / name).write_text("x")
     [found] = collect_files([("", tmp_path)], ())
     assert (found.kind, found.content_type) == (kind, content_type)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "size", "encoding"),
+    [
+        ("log", "logs/a.log", PACKED_FROM_BYTES, "gzip"),
+        ("log", "logs/a.log", PACKED_FROM_BYTES - 1, ""),
+        ("junit", "base-tests.junit.xml", 10**6, "gzip"),
+        ("bundle", "evidence-bundle.zip", 10**6, "gzip"),
+        ("report", "report.html", 10**6, ""),
+        ("evidence", "test-results/a/trace.zip", 10**6, ""),
+        ("evidence", "test-results/a/shot.png", 10**6, ""),
+        ("evidence", "unknown.bin", 10**6, ""),
+    ],
+)
+def test_larger_texts_are_packed_and_what_people_open_is_not(kind: str, name: str, size: int, encoding: str) -> None:
+    assert artifact_of(kind, name, b"x" * size).encoding == encoding
+
+
+def test_packing_the_same_content_gives_the_same_bytes() -> None:
+    data = b"a line of a log\n" * 5000
+    assert gzip.decompress(pack(data, "gzip")) == data
+    assert pack(data, "gzip") == pack(data, "gzip")
+    assert pack(data, "") is data

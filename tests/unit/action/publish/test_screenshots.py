@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from action.publish.artifacts import Artifact
+from action.publish.artifacts import Artifact, artifact_of
 from action.publish.page import MAX_USEFUL, write_page
 from action.publish.screenshots import MAX_PICTURE_BYTES, MAX_PICTURES, PNG, find_screenshots
 from controlplane.report import ArtifactNote
@@ -12,7 +12,7 @@ NASTY = '"><script>x</script>'
 
 
 def picture(name: str, data: bytes = PNG + b"x") -> Artifact:
-    return Artifact("evidence", name, data)
+    return artifact_of("evidence", name, data)
 
 
 def test_only_small_png_files_become_pictures() -> None:
@@ -47,7 +47,7 @@ def test_page_without_pictures_and_files_has_no_such_sections(make_report: MakeR
 
 def test_page_names_the_useful_files_and_no_logs(make_report: MakeReport) -> None:
     kinds = ["log", "evidence", "coverage", "junit", "bundle"]
-    kept = [Artifact(kind, f"{kind}-{n}.bin", b"x").note(RUN_ID) for kind in kinds for n in range(9)]
+    kept = [artifact_of(kind, f"{kind}-{n}.bin", b"x").note(RUN_ID) for kind in kinds for n in range(9)]
     page = write_page(make_report(), {}, (), [*kept, ArtifactNote(kind="junit", name=NASTY, content_type="x", size=1)])
     listed = page[page.index('id="kept"') : page.index('id="facts"')]
     assert listed.count("<tr><th") == MAX_USEFUL + 1
