@@ -91,6 +91,11 @@ class Administration:
         """{sprint_id, spec_id, label, state, resume_at, run_id}. Raises NotFound, and Conflict where nothing waits."""
         return dict(self._call("approve_sprint_v1", sprint_id))
 
+    def answer_sprint(self, sprint_id: str, reply: Mapping[str, Any]) -> dict[str, Any]:
+        """The requester's answer that came another way than by mail: {id, text, answered_by}. Raises Conflict where no
+        question waits; the same id again is the same answer."""
+        return dict(self._call("answer_sprint_v1", sprint_id, json.dumps(dict(reply))))
+
     def retry_sprint(self, sprint_id: str) -> dict[str, Any]:
         """Another run of a sprint that FAILED or is PAUSED; the answer of `approve_sprint`."""
         return dict(self._call("retry_sprint_v1", sprint_id))

@@ -23,6 +23,14 @@ class ControlCalls(Caller):
         """The requester's reply: {id, text, answered_by}; the same id is one answer. Raises NotFound and Conflict."""
         return self._call("answer_sprint_v1", dict, sprint_id=sprint_id, reply=reply)
 
+    def ingest_reply(self, message: Mapping[str, Any], text: str) -> Row:
+        """A mail without a specification that may answer our questions:
+        {outcome: answered, no-question, duplicate or unknown-sender, message_id, sprint_id, run_id, sprints}.
+
+        `no-question`: nothing was recorded, and the mailbox's cursor stays; the mail is something else.
+        """
+        return self._call("ingest_reply_v1", dict, message=message, text=text)
+
     def wake_sprints(self, limit: int = 100) -> list[str]:
         """Have paused sprints go on whose time has come; their new runs."""
         return self._call("wake_sprints_v1", list, limit=limit)

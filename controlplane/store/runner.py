@@ -8,7 +8,7 @@ token's scope is the other half's.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,23 @@ class RunnerStore(Caller):
         return self._call(
             "pause_run_v1", dict, run_id=run_id, resume_at=resume_at, reason=reason, session=session or {}
         )
+
+    def record_plan(self, run_id: str, plan: Mapping[str, Any]) -> Row:
+        """Keep the plan of a sprint that has none: {sprints, confidence, estimate, questions, model, prompt_sha256}.
+
+        {outcome: planned or needs-approval, sprints: [{sprint_id, label, state}]}. `planned`: this run goes on with the
+        first sprint. `needs-approval`: this run has ended. Raises Conflict when the sprint has another plan.
+        """
+        return self._call("record_plan_v1", dict, run_id=run_id, plan=plan)
+
+    def ask_requester(
+        self, run_id: str, questions: Sequence[Mapping[str, Any]], session: Mapping[str, Any] | None = None
+    ) -> Row:
+        """End this run and ask by mail: questions are [{id, text, blocking}], at most twenty. {run_id, sprint_id}.
+
+        The answer begins another run, which finds `session`, the questions and the answers in its start.
+        """
+        return self._call("ask_requester_v1", dict, run_id=run_id, questions=list(questions), session=session or {})
 
     def finish_run(self, run_id: str, result: str, summary: Mapping[str, Any]) -> Row:
         """Raises Conflict when the run has already ended with the other result."""

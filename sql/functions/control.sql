@@ -128,18 +128,12 @@ $$;
 revoke all on function public.cancel_spec_v1(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.cancel_spec_v1(uuid, text) to authenticated;
 
--- The requester's reply: {id, text, answered_by}. It is kept with the sprint, which goes on. The same id again is the
--- same answer.
-create function public.answer_sprint_v1(p_sprint_id uuid, p_reply jsonb) returns jsonb
-language plpgsql security definer set search_path = '' as $$
+-- Keeps an answer with the sprint that waits for it, and has that go on. The caller has looked at the answer.
+create function private.take_answer(p_sprint_id uuid, p_reply jsonb) returns void
+language plpgsql set search_path = '' as $$
 declare
     sprint public.sprints;
 begin
-    perform private.require_role('aicd_functions');
-    perform private.refuse_large(p_reply, 'The reply', 262144);
-    if coalesce(btrim(p_reply ->> 'text'), '') = '' or coalesce(p_reply ->> 'id', '') = '' then
-        perform private.refuse(400, 'bad-answer', 'An answer has an id and a text.', 'Hand over both.');
-    end if;
     select * into sprint from public.sprints where id = p_sprint_id;
     if sprint.id is null then
         perform private.refuse(404, 'sprint-not-found', 'There is no such sprint.', 'Check the sprint id.');
@@ -148,7 +142,7 @@ begin
     perform private.refuse_expired(sprint.spec_id);
     select * into sprint from public.sprints where id = p_sprint_id for update;
     if sprint.answers_json @> jsonb_build_array(jsonb_build_object('id', p_reply ->> 'id')) then
-        return private.describe_sprint(sprint.id);
+        return;
     end if;
     if sprint.state <> 'NEEDS_INPUT' then
         perform private.refuse(409, 'sprint-not-waiting', format('This sprint is %s and waits for no answer.', sprint.state),
@@ -163,7 +157,23 @@ begin
     perform private.audit('answer_sprint', 'sprints', sprint.id::text, sprint.project_id,
         jsonb_build_object('label', sprint.label, 'answer_id', p_reply ->> 'id', 'answered_by', p_reply ->> 'answered_by'));
     perform private.open_ready_runs(sprint.spec_id);
-    return private.describe_sprint(sprint.id);
+end
+$$;
+
+-- The requester's reply: {id, text, answered_by}. It is kept with the sprint, which goes on. The same id again is the
+-- same answer. Mail comes through ingest_reply_v1; this is for what came another way, and for the operator.
+create function public.answer_sprint_v1(p_sprint_id uuid, p_reply jsonb) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+begin
+    if not private.is_operator() then
+        perform private.require_role('aicd_functions');
+    end if;
+    perform private.refuse_large(p_reply, 'The reply', 262144);
+    if coalesce(p_reply ->> 'text', '') !~ '\S' or coalesce(p_reply ->> 'id', '') = '' then
+        perform private.refuse(400, 'bad-answer', 'An answer has an id and a text.', 'Hand over both.');
+    end if;
+    perform private.take_answer(p_sprint_id, p_reply);
+    return private.describe_sprint(p_sprint_id);
 end
 $$;
 revoke all on function public.answer_sprint_v1(uuid, jsonb) from public, anon, authenticated, service_role;
@@ -227,5 +237,5 @@ $$;
 revoke all on function public.wake_sprints_v1(integer) from public, anon, authenticated, service_role;
 grant execute on function public.wake_sprints_v1(integer) to aicd_functions;
 
-revoke all on function private.describe_sprint(uuid), private.require_sprint(uuid),
+revoke all on function private.describe_sprint(uuid), private.require_sprint(uuid), private.take_answer(uuid, jsonb),
     private.set_aside(public.runs, text, text, jsonb) from public, anon, authenticated, service_role;

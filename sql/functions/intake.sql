@@ -98,21 +98,21 @@ declare
     waits boolean;
 begin
     insert into public.specs (id, message_id, repo, branch, storage_path, sha, size, name, title, format,
-        correlation_id, created_by)
+        correlation_id, created_by, needs_approval)
     select given.id, p_message.id, projects.repo, given.branch, given.storage_path, given.sha, given.size,
         coalesce(left(given.name, 1000), ''), coalesce(left(given.title, 1000), ''), coalesce(given.format, 'yaml'),
-        p_message.correlation_id, p_message.sender
+        p_message.correlation_id, p_message.sender, coalesce((p_spec ->> 'needs_approval')::boolean, false)
     from jsonb_to_record(p_spec) as given (id uuid, name text, repo text, branch text, title text, format text,
         storage_path text, sha text, size bigint)
     join public.projects on lower(projects.repo) = lower(given.repo)
     returning * into made;
-    select coalesce((p_spec ->> 'needs_approval')::boolean, false) or coalesce(policy ->> 'approval' = 'required', false)
-    into waits from public.projects where id = made.project_id;
-    -- Where approval is asked for, nothing begins without it: every sprint that depends on nothing waits.
+    waits := private.needs_approval(made);
+    -- Where approval is asked for, nothing is built without it: every sprint that depends on nothing waits. What has no
+    -- plan yet is planned first, for it is the plan that is approved (record_plan_v1).
     insert into public.sprints (id, spec_id, label, position, dod_json, plan_json, state, depends_on)
     select private.derived_id('sprint:' || made.id || ':' || place), made.id, label, place,
         coalesce(sprint -> 'dod', '{}'), case when sprint ? 'unplanned' then null else sprint end,
-        case when waits and cardinality(depends_on) = 0 then 'NEEDS_APPROVAL' else 'PLANNED' end, depends_on
+        case when waits and cardinality(depends_on) = 0 and not sprint ? 'unplanned' then 'NEEDS_APPROVAL' else 'PLANNED' end, depends_on
     from private.planned_sprints(p_spec);
     perform private.refuse_bad_dependencies(made.id);
     select * into first_sprint from public.sprints where spec_id = made.id order by position limit 1;

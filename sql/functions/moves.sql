@@ -9,8 +9,8 @@ language sql immutable parallel safe set search_path = '' as $$
         when 'PLANNED' then array['NEEDS_INPUT', 'NEEDS_APPROVAL', 'RUNNING', 'FAILED', 'CANCELLED']
         when 'NEEDS_INPUT' then array['PLANNED', 'NEEDS_APPROVAL', 'CANCELLED']
         when 'NEEDS_APPROVAL' then array['PLANNED', 'NEEDS_INPUT', 'CANCELLED']
-        -- NEEDS_INPUT: the planner on the runner has questions.
-        when 'RUNNING' then array['DONE', 'FAILED', 'PAUSED', 'NEEDS_INPUT', 'CANCELLED']
+        -- NEEDS_INPUT: the planner on the runner has questions. NEEDS_APPROVAL: it has a plan.
+        when 'RUNNING' then array['DONE', 'FAILED', 'PAUSED', 'NEEDS_INPUT', 'NEEDS_APPROVAL', 'CANCELLED']
         -- It goes on with another run, and that one starts from PLANNED as every run does.
         when 'PAUSED' then array['PLANNED', 'CANCELLED']
         -- Somebody asks for another try.
@@ -117,7 +117,10 @@ create trigger guard_identity before update on public.messages for each row
 create trigger guard_identity before update on public.specs for each row
     execute function private.guard_identity('id', 'project_id', 'message_id', 'repo', 'storage_path', 'sha', 'created_by');
 create trigger guard_identity before update on public.sprints for each row
-    execute function private.guard_identity('id', 'spec_id', 'project_id', 'label', 'position', 'depends_on');
+    execute function private.guard_identity('id', 'spec_id', 'project_id', 'position');
+-- Until it is planned, a sprint is a placeholder.
+create trigger guard_plan before update on public.sprints for each row when (old.plan_json is not null)
+    execute function private.guard_identity('label', 'depends_on', 'plan_json');
 create trigger guard_identity before update on public.runs for each row
     execute function private.guard_identity('id', 'sprint_id', 'spec_id', 'project_id', 'attempt');
 create trigger guard_identity before update on public.outbox for each row

@@ -21,6 +21,8 @@ create table public.senders (
     project_id uuid references public.projects (id) on delete cascade,
     daily_limit integer not null default 100 check (daily_limit >= 0),
     created_at timestamptz not null default now(),
+    -- What this sender has built waits for a maintainer first.
+    needs_approval boolean not null default false,
     unique nulls not distinct (pattern, project_id)
 );
 -- Foreign key: dropping a project looks its senders up.
@@ -35,7 +37,8 @@ create table public.messages (
     mail_references text not null default '' check (length(mail_references) <= 20000),
     sender text not null default '' check (length(sender) <= 1000),
     subject text not null default '' check (length(subject) <= 2000),
-    -- ACCEPTED: at least one specification was stored to be built. INVALID: a known sender wrote something that we
+    -- ACCEPTED: at least one specification was stored to be built, or (reason `answer`) a question of ours was
+    -- answered. INVALID: a known sender wrote something that we
     -- cannot build; he gets an answer. REFUSED: forged, unknown or looping; never answered. IGNORED: not for us.
     state text not null check (state in ('ACCEPTED', 'INVALID', 'REFUSED', 'IGNORED')),
     reason text not null default '' check (length(reason) <= 200),

@@ -16,7 +16,11 @@ create table public.specs (
     format text not null default 'yaml' check (format in ('yaml', 'json', 'markdown', 'text')),
     correlation_id text not null default '' check (length(correlation_id) <= 200),
     created_by text not null check (length(created_by) <= 1000),
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    -- The specification's own wish; the project's and the sender's are looked up when it matters.
+    needs_approval boolean not null default false,
+    -- What the runner's planner handed over, with its estimate; null where the specification brought its plan.
+    planning_json jsonb check (jsonb_typeof(planning_json) = 'object')
 );
 -- Policy column first; then a member's list, newest first, paged by key.
 create index idx_specs_project_id on public.specs (project_id, created_at desc, id);
@@ -48,6 +52,8 @@ create table public.sprints (
     -- What the requester answered: [{id, text, answered_by, answered_at}].
     answers_json jsonb not null default '[]' check (jsonb_typeof(answers_json) = 'array'),
     approved_at timestamptz,
+    -- What the requester was asked: [{id, text, blocking, run_id, asked_at}].
+    questions_json jsonb not null default '[]' check (jsonb_typeof(questions_json) = 'array'),
     unique (spec_id, label),
     -- The order in which sprints are built.
     unique (spec_id, position)
@@ -56,3 +62,5 @@ create table public.sprints (
 create index idx_sprints_project_id on public.sprints (project_id, created_at desc, id);
 -- Serves wake_sprints_v1.
 create index idx_sprints_resume_at on public.sprints (resume_at) where state = 'PAUSED';
+-- Serves ingest_reply_v1: the few that wait for an answer.
+create index idx_sprints_asked on public.sprints (spec_id) where state = 'NEEDS_INPUT';

@@ -202,9 +202,10 @@ def test_only_the_granted_verbs_can_be_executed(peopled: Peopled) -> None:
         "describe_run_v1", "bind_run_v1", "abandon_run_v1", "close_dead_runs_v1", "describe_notice_v1",
         "describe_run_trust_v1", "claim_identity_v1", "answer_sprint_v1", "wake_sprints_v1", "check_api_key_v1",
         "expire_rows_v1", "begin_request_v1", "finish_request_v1", "find_repository_v1",
+        "ingest_reply_v1",
     }  # fmt: skip
     runner = {"start_run_v1", "record_event_v1", "record_execution_v1", "record_artifact_v1",
-              "record_pull_request_v1", "finish_run_v1", "pause_run_v1"}  # fmt: skip
+              "record_pull_request_v1", "finish_run_v1", "pause_run_v1", "record_plan_v1", "ask_requester_v1"}  # fmt: skip
     member = {"approve_sprint_v1", "retry_sprint_v1", "cancel_spec_v1", "create_api_key_v1", "revoke_api_key_v1",
               "list_projects_v1", "list_specs_v1", "list_runs_v1", "list_events_v1", "list_run_events_v1",
               "show_run_v1"}  # fmt: skip

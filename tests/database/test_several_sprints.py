@@ -156,7 +156,7 @@ def test_specifications_from_before_depend_as_they_were_ordered(throwaway_world:
         .split(";", 1)[0]
     )
     with psycopg.connect(world.owner_url, autocommit=True) as owner:
-        owner.execute("alter table sprints disable trigger guard_identity")
+        owner.execute("alter table sprints disable trigger guard_plan")
         owner.execute("update sprints set depends_on = '{}'")
         owner.execute(text)  # type: ignore[arg-type]
     assert world.all("select label, depends_on from sprints order by position") == [

@@ -35,8 +35,9 @@ CONTRADICTIONS = {
         " or exists (select from runs r where r.sprint_id = s.id and result is null))",
     "a run has its work order": "select id from runs r where not exists (select from outbox"
         " where idempotency_key = 'dispatch:' || r.id)",
-    "a run is reported exactly when it has ended, and was neither paused nor cancelled":
-        "select id from runs r where (result is not null and summary_json ->> 'status' is distinct from 'PAUSED'"
+    "a run is reported exactly when it has ended, and was neither set aside nor cancelled":
+        "select id from runs r where (result is not null"
+        " and coalesce(summary_json ->> 'status', '') not in ('PAUSED', 'NEEDS_INPUT', 'NEEDS_APPROVAL')"
         " and summary_json #>> '{error,code}' is distinct from 'cancelled') is distinct from"
         " exists (select from outbox where idempotency_key = 'report:' || r.id)",
     "a spec has its mail, its receipt and its first two events":
@@ -63,8 +64,19 @@ CONTRADICTIONS = {
     "a sprint that was approved is on record": "select id from sprints s where approved_at is not null"
         " and not exists (select from audit_log where action = 'approve_sprint' and subject_id = s.id::text)",
     "a leased row is pending": "select id from outbox where state <> 'PENDING' and lease_expires_at is not null",
-    "an accepted mail has a spec": "select id from messages m where (state = 'ACCEPTED') is distinct from"
-        " exists (select from specs where message_id = m.id)",
+    "an accepted mail has a spec, or answered a sprint": "select id from messages m where (state = 'ACCEPTED')"
+        " is distinct from (exists (select from specs where message_id = m.id) or reason = 'answer' and exists ("
+        "select from sprints where answers_json @> jsonb_build_array(jsonb_build_object('id', m.id))))",
+    "a sprint without plan is its specification's only one, and the others have theirs":
+        "select id from sprints s where plan_json is null"
+        " and 1 <> (select count(*) from sprints where spec_id = s.spec_id)",
+    "a plan made here is kept with its estimate": "select id from specs s where (planning_json is not null) is distinct"
+        " from exists (select from sprints where spec_id = s.id and plan_json ? 'made_here')",
+    "a run that asked or waits for approval has a notice of its own": "select id from runs r where"
+        " summary_json ->> 'status' in ('NEEDS_INPUT', 'NEEDS_APPROVAL') and not exists (select from outbox"
+        " where idempotency_key = lower(summary_json ->> 'status') || ':' || r.id)",
+    "a sprint that waits for an answer was asked": "select id from sprints where state = 'NEEDS_INPUT'"
+        " and questions_json = '[]'",
 }  # fmt: skip
 
 
@@ -84,6 +96,10 @@ def choose(number: int, items: list[Item]) -> Item:
     return items[number % len(items)]
 
 
+def written(plan: list[list[str] | None], **extra: Any) -> list[dict[str, Any]]:
+    return [{"label": "abc"[place], "depends_on": needed, **extra} for place, needed in enumerate(plan)]
+
+
 class Verbs(RuleBasedStateMachine):
     """`world` is set by the test."""
 
@@ -98,6 +114,7 @@ class Verbs(RuleBasedStateMachine):
         self.functions: Persona = self.world.functions()
         self.mails: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
         self.leases: list[tuple[str, str]] = []
+        self.replies: list[dict[str, Any]] = []
         self.results: dict[str, str] = {}
 
     def attempt(self, persona: Persona, verb: str, **arguments: Any) -> Any:
@@ -139,10 +156,10 @@ class Verbs(RuleBasedStateMachine):
     def sprint(self, number: int) -> str:
         return str(choose(number, self.world.all("select id::text from sprints order by created_at, position"))[0])
 
-    @rule(plan=PLANS, needs_approval=st.booleans())
-    def new_mail(self, plan: list[list[str] | None], needs_approval: bool) -> None:
-        sprints = [{"label": "abc"[place], "depends_on": needed} for place, needed in enumerate(plan)]
-        specs = [spec(plan={"sprints": sprints}, needs_approval=needs_approval)]
+    @rule(plan=PLANS, needs_approval=st.booleans(), is_planned=st.booleans())
+    def new_mail(self, plan: list[list[str] | None], needs_approval: bool, is_planned: bool) -> None:
+        made = {"sprints": written(plan)} if is_planned else None
+        specs = [spec(plan=made, needs_approval=needs_approval)]
         self.mails.append((self.world.mail(), specs))
         assert self.functions.call("ingest_message_v1", message=self.mails[-1][0], specs=self.mails[-1][1])["specs"]
 
@@ -230,13 +247,27 @@ class Verbs(RuleBasedStateMachine):
     def sprints_in(self, state: str) -> list[tuple[str]]:
         return self.world.all("select id::text from sprints where state = %s order by created_at, position", state)
 
+    @precondition(lambda self: self.mails)
+    @rule(number=NUMBERS, plan=PLANS)
+    def plan(self, number: int, plan: list[list[str] | None]) -> None:
+        run_id = self.pick_started(number)
+        given = {"sprints": written(plan, made_here=True), "confidence": 1}
+        self.attempt(self.runner(run_id), "record_plan_v1", run_id=run_id, plan=given)
+
+    @precondition(lambda self: self.mails)
     @rule(number=NUMBERS)
     def ask(self, number: int) -> None:
-        """No verb asks yet: the owner has a failed sprint wait for an answer."""
-        if failed := self.sprints_in("FAILED"):
-            (sprint_id,) = choose(number, failed)
-            for state in ("PLANNED", "NEEDS_INPUT"):
-                self.world.execute("update sprints set state = %s where id = %s", state, sprint_id)
+        run_id = self.pick_started(number)
+        questions = [{"id": "q", "text": "?", "blocking": True}]
+        self.attempt(self.runner(run_id), "ask_requester_v1", run_id=run_id, questions=questions)
+
+    @precondition(lambda self: self.mails)
+    @rule(number=NUMBERS, again=st.booleans())
+    def reply(self, number: int, again: bool) -> None:
+        """All mails of this world are one thread."""
+        if not self.replies or not again:
+            self.replies.append(self.world.mail())
+        self.attempt(self.functions, "ingest_reply_v1", message=choose(number, self.replies), text="yes")
 
     @precondition(lambda self: self.mails)
     @rule(number=NUMBERS)
