@@ -31,6 +31,7 @@ _SECRET_LOOK = re.compile(
     | (?i:(?<=bearer\ ))[\w.~+/=-]{8,}
     | (?<=://)[^\s/:@]*:[^\s/@]+(?=@)        # user and password in a URL
     | (?<=[?&]token=)[^&\s"']+               # a signed link
+    | (?<=X-Amz-Signature=)[^&\s"']+         # another
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?-----END\ [A-Z ]*PRIVATE\ KEY-----
     """,
     re.VERBOSE | re.DOTALL,

@@ -43,6 +43,14 @@ class Environment:
             self._problems.append(f"{name} is not set")
         return value
 
+    def optional(self, name: str) -> str:
+        """The value without surrounding space; empty where it is not set."""
+        return self._values.get(name, "").strip()
+
+    def refuse(self, problem: str) -> None:
+        """Remember a problem that the reader of several variables has found."""
+        self._problems.append(problem)
+
     def secret(self, name: str) -> SecretStr:
         """A required secret; from now on no log line shows it."""
         value = self.text(name)

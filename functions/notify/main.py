@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import functions_framework
 
+from functions._shared.bucket import read_bucket
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
 from functions._shared.outbox.drainer import Drainer
@@ -27,9 +28,10 @@ def wire() -> Drainer:
     supabase = SupabaseSettings.read(environment)
     google = GoogleSettings.read(environment)
     domain = environment.text("AICD_NOTICE_DOMAIN", NOTICE_DOMAIN)
+    bucket = read_bucket(environment)
     environment.check()
     store = open_store(supabase)
-    return Drainer(proof, store, notify_work(store, Sending(open_mailboxes(google), domain)))
+    return Drainer(proof, store, notify_work(store, Sending(open_mailboxes(google), domain, bucket)))
 
 
 @functions_framework.http

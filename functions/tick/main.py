@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import functions_framework
 
+from functions._shared.bucket import read_bucket
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
 from functions._shared.outbox.dispatching import dispatch_work
@@ -46,11 +47,12 @@ def wire() -> SafetyNet:
         poll_after_seconds=environment.seconds("AICD_POLL_AFTER_SECONDS", POLL_AFTER_SECONDS),
         dead_after_seconds=environment.seconds("AICD_DEAD_RUN_SECONDS", DEAD_AFTER_SECONDS),
     )
+    bucket = read_bucket(environment)
     environment.check()
     store = open_store(supabase)
     work = (
         dispatch_work(store, GitHubWorkflows(github)),
-        notify_work(store, Sending(open_mailboxes(google), domain)),
+        notify_work(store, Sending(open_mailboxes(google), domain, bucket)),
     )
     return SafetyNet(proof, store, open_intake(store, google, authserv_id), work, settings)
 

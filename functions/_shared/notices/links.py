@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controlplane.errors import NotFound
+from functions._shared.bucket import Bucket
 from functions._shared.notices.notice import Notice
 from functions._shared.ports import NotifyStore
 
@@ -22,13 +23,20 @@ class Link:
     size: int | None = None
 
 
-def sign_links(notice: Notice, store: NotifyStore) -> tuple[Link, ...]:
-    """One link for each artifact that is still there, the report first."""
+def sign_links(notice: Notice, store: NotifyStore, bucket: Bucket | None = None) -> tuple[Link, ...]:
+    """One link for each artifact that is still there, the report first. A bucket that is not ours gets none."""
     found: list[Link] = []
     for artifact in sorted(notice.run.artifacts, key=lambda item: item.name != REPORT)[:MOST_LINKS]:
+        if artifact.store:
+            if bucket is not None and bucket.holds(artifact.store):
+                url = bucket.sign(artifact.path, EXPIRES_AFTER_SECONDS, artifact.name)
+                found.append(Link(artifact.name, url, artifact.size))
+            continue
+        # Storage hands a packed object over as it is.
+        name = f"{artifact.name}.gz" if artifact.encoding == "gzip" else artifact.name
         try:
-            url = store.sign_artifact(artifact.path, EXPIRES_AFTER_SECONDS, artifact.name)
+            url = store.sign_artifact(artifact.path, EXPIRES_AFTER_SECONDS, name)
         except NotFound:
             continue
-        found.append(Link(artifact.name, url, artifact.size))
+        found.append(Link(name, url, artifact.size))
     return tuple(found)

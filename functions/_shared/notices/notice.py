@@ -38,11 +38,13 @@ class CriterionLine(Noun):
 
 
 class ArtifactLine(Noun):
-    """One file that the run left in storage."""
+    """One file that the run left: in Storage, or in the bucket `store`. `size` is its content's, packed or not."""
 
     name: str
     path: str
     size: int | None = None
+    store: str = ""
+    encoding: str = ""
 
 
 class RunFacts(Noun):
@@ -168,7 +170,13 @@ def _criterion(item: Mapping[str, Any]) -> CriterionLine:
 
 def _artifact(item: Mapping[str, Any]) -> ArtifactLine:
     name = text(item.get("name") or item.get("kind"), 100)
-    return ArtifactLine(name=name, path=text(item.get("storage_path"), 300), size=_whole(item.get("size")))
+    return ArtifactLine(
+        name=name,
+        path=text(item.get("storage_path"), 300),
+        size=_whole(item.get("size")),
+        store=text(item.get("store"), 300),
+        encoding=text(item.get("encoding"), 20),
+    )
 
 
 def _items(value: Any, most: int = 50) -> Iterable[Mapping[str, Any]]:

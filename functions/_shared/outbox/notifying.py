@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.errors import NotFound
+from functions._shared.bucket import Bucket
 from functions._shared.gmail.port import Mailbox
 from functions._shared.notices.compose import compose_mail
 from functions._shared.notices.headers import may_join_thread
@@ -22,10 +23,12 @@ from functions._shared.ports import NotifyStore, Row
 
 @dataclass(frozen=True)
 class Sending:
-    """`domain` is the right side of our Message-IDs; it need not exist, but must never change."""
+    """`domain` is the right side of our Message-IDs; it need not exist, but must never change. `bucket` signs links to
+    artifacts that are not in Storage."""
 
     gmail: Callable[[str], Mailbox]
     domain: str
+    bucket: Bucket | None = None
 
 
 def notify_work(store: NotifyStore, sending: Sending) -> Work:
@@ -43,7 +46,7 @@ def send_notice(row: Row, lease: Lease, store: NotifyStore, sending: Sending) ->
     if notice is None:
         return {"outcome": "nothing-to-send"}
     gmail = sending.gmail(notice.mailbox)
-    mail = compose_mail(notice, sign_links(notice, store), sending.domain)
+    mail = compose_mail(notice, sign_links(notice, store, sending.bucket), sending.domain)
     if int(row["attempts"]) > 1:
         sent = gmail.find_sent(str(mail["Message-ID"]))
         if sent:

@@ -77,6 +77,7 @@ def test_trace_is_logged_without_the_secret_in_its_message(capsys: pytest.Captur
         "ya29.a0AfH6SMBx-abc_123",
         "postgresql://postgres:hunter2secret@127.0.0.1:5432/postgres",
         f"https://x.supabase.co/storage/v1/object/sign/a/b?token={JWT}&download=x",
+        "https://reports.s3.eu-central-1.amazonaws.com/r/a?X-Amz-Expires=9&X-Amz-Signature=5e6c9da1f0c1b2d3",
         "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----",
     ],
 )
@@ -84,7 +85,7 @@ def test_text_that_looks_like_a_secret_is_hidden(text: str) -> None:
     clean = redact(text)
     assert HIDDEN in clean
     for secret in (JWT, "hunter2secret", "sb_secret_abcDEF123", "sk-ant-api03", "ghp_0123", "11ABCDEFG0", "MHcCAQEE",
-                   "c2VjcmV0LXRva2VuLTEyMw", "ya29.a0"):  # fmt: skip
+                   "c2VjcmV0LXRva2VuLTEyMw", "ya29.a0", "5e6c9da1f0c1b2d3"):  # fmt: skip
         assert secret not in clean
 
 

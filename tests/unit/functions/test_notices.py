@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from controlplane.errors import NotFound
+from functions._shared.bucket import read_bucket
 from functions._shared.notices.compose import compose_mail
 from functions._shared.notices.headers import reply_subject, thread_of
 from functions._shared.notices.links import Link, sign_links
 from functions._shared.notices.notice import Notice, read_notice
+from functions._shared.settings import Environment, Misconfigured
 
 DOMAIN = "notices.example"
 EVIL = "<script>alert(1)</script>\r\nBcc: victim@example.org"
@@ -158,6 +160,63 @@ def test_report_comes_first_among_the_links_and_lives_seven_days() -> None:
     links = sign_links(notice(), Signer())  # type: ignore[arg-type]
     assert [link.name for link in links] == ["report.html", "summary.json"]
     assert "s=604800" in links[0].url
+
+
+BUCKET = {
+    "AICD_ARTIFACT_STORE": "s3://reports/team-1",
+    "AICD_S3_REGION": "eu-central-1",
+    "AICD_S3_ACCESS_KEY_ID": "AKIAEXAMPLE",
+    "AICD_S3_SECRET_ACCESS_KEY": "secret-canary-0123456789",
+}
+
+
+def kept_in(store: str) -> Notice:
+    page = {"id": "b", "name": "report.html", "storage_path": "r-1/b", "store": store}
+    log = {"id": "l", "name": "logs/ä.log", "storage_path": "r-1/l", "store": store, "encoding": "gzip"}
+    return notice(artifacts=[log, page])
+
+
+def test_links_to_a_bucket_are_signed_by_its_own_key_for_seven_days() -> None:
+    bucket = read_bucket(Environment(BUCKET))
+    page, log = sign_links(kept_in("s3://reports/team-1"), Signer(), bucket)  # type: ignore[arg-type]
+    assert page.url.startswith("https://reports.s3.eu-central-1.amazonaws.com/team-1/r-1/b?")
+    assert {
+        "X-Amz-Expires=604800",
+        "response-content-disposition=inline%3B%20filename%2A%3DUTF-8%27%27report.html",
+    } <= {*page.url.partition("?")[2].split("&")}
+    assert log.name == "logs/ä.log"
+    assert "=attachment%3B%20filename%2A%3DUTF-8%27%27%25C3%25A4.log&" in log.url
+    assert "canary" not in page.url
+
+
+@pytest.mark.parametrize("store", ["s3://reports", "s3://reports/team-10", "s3://other/team-1"])
+def test_key_of_the_functions_opens_no_other_place_that_a_row_names(store: str) -> None:
+    bucket = read_bucket(Environment(BUCKET))
+    assert sign_links(kept_in(store), Signer(), bucket) == ()  # type: ignore[arg-type]
+    assert sign_links(kept_in(store), Signer()) == ()  # type: ignore[arg-type]
+
+
+def test_packed_object_of_storage_is_saved_as_a_gzip_file() -> None:
+    [link] = sign_links(
+        notice(artifacts=[{"id": "l", "name": "a.log", "storage_path": "r-1/l", "encoding": "gzip"}]),
+        Signer(),  # type: ignore[arg-type]
+    )
+    assert link.name == "a.log.gz"
+    assert "download=a.log.gz" in link.url
+
+
+def test_bucket_without_its_keys_is_a_misconfigured_function() -> None:
+    environment = Environment({"AICD_ARTIFACT_STORE": "s3://reports"})
+    read_bucket(environment)
+    with pytest.raises(Misconfigured, match=r"AICD_S3_ACCESS_KEY_ID.*AICD_S3_SECRET_ACCESS_KEY"):
+        environment.check()
+
+
+def test_place_that_is_none_is_told_among_the_other_problems() -> None:
+    environment = Environment(BUCKET | {"AICD_ARTIFACT_STORE": "reports"})
+    assert read_bucket(environment) is None
+    with pytest.raises(Misconfigured, match="AICD_ARTIFACT_STORE"):
+        environment.check()
 
 
 def test_run_that_never_began_says_why() -> None:
