@@ -6,6 +6,7 @@ import time
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.database.world import Persona, World, forbidden, refused
@@ -261,3 +262,29 @@ def test_runner_verbs_are_closed_to_everybody_else(world: World, verb: str) -> N
     for outsider in (world.functions(), world.member_of(world.projects["acme/shop"], "maintainer"), world.anonymous()):
         with forbidden():
             outsider.call(verb, run_id=made["run_id"], **arguments)
+
+
+def test_artifact_in_a_bucket_is_described_with_its_place(world: World) -> None:
+    made = world.started()
+    runner = world.runner_of(made["run_id"])
+    artifact_id = str(uuid.uuid4())
+    artifact = {"id": artifact_id, "kind": "log", "name": "a.log", "storage_path": f"{made['run_id']}/{artifact_id}",
+                "store": "s3://acme-evidence/aicd", "encoding": "gzip"}  # fmt: skip
+    runner.call("record_artifact_v1", run_id=made["run_id"], artifact=artifact)
+    finish(runner, made["run_id"])
+    [report] = [one for one in world.functions().call("claim_outbox_v1", kinds=["notify"], limit=9, lease_seconds=60)
+                if one["payload"]["template"] == "report"]  # fmt: skip
+    [told] = world.functions().call("describe_notice_v1", outbox_id=report["id"])["artifacts"]
+    assert (told["store"], told["encoding"]) == ("s3://acme-evidence/aicd", "gzip")
+
+
+@pytest.mark.parametrize(
+    "place", [{"store": "https://evil.example"}, {"store": "s3://a/../b/c"}, {"store": "s3://bucket/x y"},
+              {"store": "s3://bucket//x"}, {"store": ""}, {"encoding": "br"}],
+)  # fmt: skip
+def test_artifact_in_no_place_that_we_know_is_refused(world: World, place: dict[str, str]) -> None:
+    made = world.started()
+    artifact_id = str(uuid.uuid4())
+    artifact = {"id": artifact_id, "kind": "log", "name": "a", "storage_path": f"{made['run_id']}/{artifact_id}"}
+    with pytest.raises(psycopg.errors.CheckViolation):
+        world.runner_of(made["run_id"]).call("record_artifact_v1", run_id=made["run_id"], artifact=artifact | place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from controlplane.bundle import ENVELOPE, BundleManifest, canonical, signed_byte
 from controlplane.dod import DefinitionOfDone
 from controlplane.errors import CallerError
 from controlplane.plan import Plan, Sprint
-from local.commands.verify_bundle import _read_zip
+from local.commands import verify_bundle
+from local.commands.verify_bundle import BundleUnreadable, _read_zip, read_bundle
 from tests.unit.action.publish.conftest import MakeReport
 
 JUNIT = '<testsuite><testcase classname="a" name="x"/><testcase classname="a" name="y"/></testsuite>'
@@ -272,3 +274,23 @@ def test_names_that_a_manifest_cannot_hold_are_not_packed() -> None:
     assert not NAME_FORM.fullmatch("reports/a\nb")
     assert not NAME_FORM.fullmatch("/etc/x")
     assert NAME_FORM.fullmatch("reports/ä b[1].xml")
+
+
+def test_packed_bundle_is_read_as_it_comes_from_storage(pack: Pack, tmp_path: Path) -> None:
+    files = pack()
+    packed = tmp_path / "evidence-bundle.zip.gz"
+    packed.write_bytes(gzip.compress(zip_files(files)))
+    assert read_bundle(packed) == files
+    packed.write_bytes(packed.read_bytes()[:-9])
+    with pytest.raises(BundleUnreadable, match="cut off"):
+        read_bundle(packed)
+
+
+def test_packed_bundle_is_read_no_further_than_a_bundle_reaches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_bundle, "MAX_BYTES", 2**20)
+    bomb = tmp_path / "bomb.zip.gz"
+    bomb.write_bytes(gzip.compress(bytes(2**20 + 1)))
+    with pytest.raises(BundleUnreadable, match="more than any bundle"):
+        read_bundle(bomb)
