@@ -31,6 +31,15 @@ class ControlCalls(Caller):
         """
         return self._call("ingest_reply_v1", dict, message=message, text=text)
 
+    def reserve_budget(self, run_id: str, max_usd: float) -> Row:
+        """Set money and a place apart before a CI run is begun: {outcome: reserved, wait or refused, reserved_usd,
+        code, reason, retry_after_seconds}. `max_usd` is for projects that do not say what a run may cost."""
+        return self._call("reserve_budget_v1", dict, run_id=run_id, max_usd=max_usd)
+
+    def postpone_outbox(self, outbox_id: str, lease_id: str, seconds: float, reason: str) -> Row:
+        """A claimed row whose time has not come: {postponed, next_attempt_at}. The attempt does not count."""
+        return self._call("postpone_outbox_v1", dict, id=outbox_id, lease_id=lease_id, seconds=seconds, reason=reason)
+
     def wake_sprints(self, limit: int = 100) -> list[str]:
         """Have paused sprints go on whose time has come; their new runs."""
         return self._call("wake_sprints_v1", list, limit=limit)

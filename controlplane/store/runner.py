@@ -70,6 +70,20 @@ class RunnerStore(Caller):
         """
         return self._call("ask_requester_v1", dict, run_id=run_id, questions=list(questions), session=session or {})
 
+    def record_cost(self, run_id: str, entry: Mapping[str, Any]) -> Row:
+        """One call's cost: {id, kind, model, cost_usd, input_tokens, output_tokens, cache_read_tokens,
+        cache_write_tokens}.
+
+        {id, left_usd}, where None stands for no limit. The same id is one entry, so make it up before the first try.
+        Money as text, int or float; a run that has ended takes it, too.
+        """
+        return self._call("record_cost_v1", dict, run_id=run_id, entry=entry)
+
+    def read_budget(self, run_id: str) -> Row:
+        """{left_usd: number or None, limits: [{scope, period, limit_usd, spent_usd, reserved_usd, left_usd}], run_open,
+        spec_cancelled}. Ask before each iteration; a run that is not open any more has to stop."""
+        return self._call("read_budget_v1", dict, run_id=run_id)
+
     def finish_run(self, run_id: str, result: str, summary: Mapping[str, Any]) -> Row:
         """Raises Conflict when the run has already ended with the other result."""
         return self._call("finish_run_v1", dict, run_id=run_id, result=result, summary=summary)

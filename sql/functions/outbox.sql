@@ -82,6 +82,34 @@ $$;
 revoke all on function public.finish_outbox_v1(uuid, uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.finish_outbox_v1(uuid, uuid, jsonb) to aicd_functions;
 
+-- The time has not come: the row is due again in p_seconds, a day at most, and this attempt does not count, for nothing
+-- was attempted → {postponed, next_attempt_at}. A lost lease changes nothing.
+create function public.postpone_outbox_v1(p_id uuid, p_lease_id uuid, p_seconds double precision, p_reason text)
+returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    taken public.outbox;
+    is_mine boolean;
+begin
+    perform private.require_role('aicd_functions');
+    select * into taken from public.outbox where id = p_id for update;
+    if taken.id is null then
+        perform private.refuse(404, 'outbox-row-not-found', 'There is no such outbox row.', 'Claim rows before you postpone.');
+    end if;
+    is_mine := taken.state = 'PENDING' and taken.lease_id is not distinct from p_lease_id and p_lease_id is not null;
+    if is_mine then
+        update public.outbox
+        set next_attempt_at = now() + make_interval(secs => least(greatest(p_seconds, 1), 86400)),
+            attempts = greatest(attempts - 1, 0), last_error = left(p_reason, 4000), lease_id = null, lease_expires_at = null
+        where id = p_id returning * into taken;
+    end if;
+    return jsonb_build_object('postponed', is_mine, 'next_attempt_at', taken.next_attempt_at);
+end
+$$;
+revoke all on function public.postpone_outbox_v1(uuid, uuid, double precision, text)
+    from public, anon, authenticated, service_role;
+grant execute on function public.postpone_outbox_v1(uuid, uuid, double precision, text) to aicd_functions;
+
 -- Waits 5 s, 10 s, 20 s … at most an hour, each time 50 to 150 % of it, and never less than the service asked for.
 -- Dead after eight attempts. A lost lease changes nothing and answers how the row stands.
 create function public.retry_outbox_v1(p_id uuid, p_lease_id uuid, p_error text,

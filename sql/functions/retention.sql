@@ -100,6 +100,11 @@ begin
         limit p_limit);
     get diagnostics counted = row_count;
     gone := gone || jsonb_build_object('messages', counted);
+    since := private.kept_since('table', 'ledger');
+    delete from public.ledger where id in (
+        select id from public.ledger where isfinite(since) and created_at < since limit p_limit);
+    get diagnostics counted = row_count;
+    gone := gone || jsonb_build_object('ledger', counted);
     since := private.kept_since('table', 'audit_log');
     delete from public.audit_log where id in (
         select id from public.audit_log where isfinite(since) and created_at < since limit p_limit);

@@ -23,6 +23,9 @@ create table public.senders (
     created_at timestamptz not null default now(),
     -- What this sender has built waits for a maintainer first.
     needs_approval boolean not null default false,
+    -- What each address that the pattern fits may spend in a day or a month (UTC); null: no limit of his own.
+    budget_usd_day numeric(14, 6) check (budget_usd_day >= 0),
+    budget_usd_month numeric(14, 6) check (budget_usd_month >= 0),
     unique nulls not distinct (pattern, project_id)
 );
 -- Foreign key: dropping a project looks its senders up.

@@ -10,11 +10,11 @@ create table public.retention_policies (
     -- A bucket's policy takes the rows that name its objects along: `artifacts` an artifact's row, `specs` a whole
     -- specification with everything that was made of it.
     constraint retention_policies_known check ((kind || ':' || name) in ('table:status_events', 'table:agent_executions',
-        'table:outbox', 'table:messages', 'table:audit_log', 'bucket:artifacts', 'bucket:specs')),
+        'table:outbox', 'table:messages', 'table:audit_log', 'bucket:artifacts', 'bucket:specs', 'table:ledger')),
     -- Mail is known again by its row, and a redelivery comes within days; an account of who did what is of use later;
-    -- links in mails live for seven days.
+    -- links in mails live for seven days; a month's budget is counted from the ledger.
     constraint retention_policies_long_enough check (keep_days >= case name
-        when 'audit_log' then 90 when 'messages' then 30 when 'status_events' then 1 when 'agent_executions' then 1
+        when 'audit_log' then 90 when 'ledger' then 62 when 'messages' then 30 when 'status_events' then 1 when 'agent_executions' then 1
         else 8 end)
 );
 alter table public.retention_policies enable row level security;

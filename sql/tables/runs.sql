@@ -24,6 +24,9 @@ create table public.runs (
     branch text check (length(branch) <= 255),
     commit_sha text check (commit_sha ~ '^[0-9a-f]{7,64}$'),
     pull_request jsonb,
+    -- When dispatch was let go, and what is set apart for the run until it ends; null where no limit holds.
+    reserved_usd numeric(14, 6) check (reserved_usd >= 0),
+    reserved_at timestamptz,
     unique (sprint_id, attempt),
     constraint runs_finished_with_result check ((result is null) = (finished_at is null)),
     constraint runs_passed_only_when_started check (result is distinct from 'PASSED' or started_at is not null)

@@ -61,6 +61,8 @@ def people(world: World) -> Peopled:
         runner.call("record_artifact_v1", run_id=made["run_id"], artifact=artifact)
         runner.call("record_execution_v1", run_id=made["run_id"], execution={"agent": "x"})
         runner.call("record_event_v1", run_id=made["run_id"], phase="BUILD", message="", metadata={})
+        entry = {"id": str(uuid.uuid4()), "kind": "builder", "cost_usd": 1}
+        runner.call("record_cost_v1", run_id=made["run_id"], entry=entry)
         with world.administration() as operator:
             operator.create_api_key({"repo": repo, "name": "ci", "scopes": ["specs:write"]})
         # Somebody is a member there already, so that these tables have an own and a foreign row.
@@ -116,8 +118,8 @@ def rows_of(world: World, project_id: str) -> dict[str, set[str]]:
         "organisation_members": f"organisation_id = {organisation}",
         "projects": "id = %s",
         **dict.fromkeys(
-            ("project_members", "specs", "sprints", "runs", "artifacts", "agent_executions", "audit_log", "api_keys"),
-            "project_id = %s",
+            ("project_members", "specs", "sprints", "runs", "artifacts", "agent_executions", "ledger", "audit_log",
+             "api_keys"), "project_id = %s",
         ),
         # What came before any run is the specification's and not the run's.
         "status_events": "project_id = %s and run_id is not null",
@@ -202,13 +204,16 @@ def test_only_the_granted_verbs_can_be_executed(peopled: Peopled) -> None:
         "describe_run_v1", "bind_run_v1", "abandon_run_v1", "close_dead_runs_v1", "describe_notice_v1",
         "describe_run_trust_v1", "claim_identity_v1", "answer_sprint_v1", "wake_sprints_v1", "check_api_key_v1",
         "expire_rows_v1", "begin_request_v1", "finish_request_v1", "find_repository_v1",
-        "ingest_reply_v1",
+        "ingest_reply_v1", "reserve_budget_v1", "postpone_outbox_v1",
+        "open_key_call_v1", "open_webhook_call_v1", "check_submission_v1", "submit_spec_v1", "begin_upload_v1",
+        "describe_upload_v1", "search_specs_for_v1", "show_spec_for_v1", "record_github_event_v1",
     }  # fmt: skip
     runner = {"start_run_v1", "record_event_v1", "record_execution_v1", "record_artifact_v1",
-              "record_pull_request_v1", "finish_run_v1", "pause_run_v1", "record_plan_v1", "ask_requester_v1"}  # fmt: skip
+              "record_pull_request_v1", "finish_run_v1", "pause_run_v1", "record_plan_v1", "ask_requester_v1",
+              "record_cost_v1", "read_budget_v1"}  # fmt: skip
     member = {"approve_sprint_v1", "retry_sprint_v1", "cancel_spec_v1", "create_api_key_v1", "revoke_api_key_v1",
               "list_projects_v1", "list_specs_v1", "list_runs_v1", "list_events_v1", "list_run_events_v1",
-              "show_run_v1"}  # fmt: skip
+              "show_run_v1", "open_member_call_v1", "search_specs_v1", "show_spec_v1"}  # fmt: skip
     expected = {"aicd_functions": functions, "aicd_runner": runner, "authenticated": member}
     assert set(executable) == {(role, verb) for role, verbs in expected.items() for verb in verbs}
     assert peopled.world.all(

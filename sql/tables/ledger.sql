@@ -1,0 +1,34 @@
+-- What was spent, call by call. It outlives what it was spent on: a month's budget is counted for a month, whatever
+-- retention has removed meanwhile.
+
+create table public.ledger (
+    -- Made up by the one who spends, so that a repeated call is one entry.
+    id uuid primary key,
+    run_id uuid references public.runs (id) on delete set null,
+    sprint_id uuid references public.sprints (id) on delete set null,
+    spec_id uuid references public.specs (id) on delete set null,
+    project_id uuid not null references public.projects (id) on delete restrict,
+    -- Who sent the specification.
+    requester text not null check (length(requester) <= 1000),
+    -- In UTC, as all periods of a budget.
+    day date not null default (now() at time zone 'utc')::date,
+    -- planner, builder, and whoever else spends.
+    kind text not null check (length(kind) between 1 and 100),
+    model text not null default '' check (length(model) <= 200),
+    input_tokens bigint not null default 0 check (input_tokens >= 0),
+    output_tokens bigint not null default 0 check (output_tokens >= 0),
+    cache_read_tokens bigint not null default 0 check (cache_read_tokens >= 0),
+    cache_write_tokens bigint not null default 0 check (cache_write_tokens >= 0),
+    cost_usd numeric(14, 6) not null default 0 check (cost_usd >= 0),
+    created_at timestamptz not null default now()
+);
+-- Policy column first; then what a project has spent in a day or a month.
+create index idx_ledger_project_id on public.ledger (project_id, day, cost_usd);
+-- Serves the limits of a requester.
+create index idx_ledger_requester on public.ledger (requester, day, cost_usd);
+-- Serve the limits of a run, a sprint and a specification; foreign keys.
+create index idx_ledger_run_id on public.ledger (run_id);
+create index idx_ledger_sprint_id on public.ledger (sprint_id);
+create index idx_ledger_spec_id on public.ledger (spec_id);
+alter table public.ledger enable row level security;
+revoke all on table public.ledger from public, anon, authenticated, service_role;
