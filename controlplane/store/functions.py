@@ -11,13 +11,14 @@ from typing import Any
 
 from controlplane.store.control import ControlCalls
 from controlplane.store.letters import LetterCalls
+from controlplane.store.submissions import SubmissionCalls
 
 Row = dict[str, Any]
 SPECS = "specs"
 ARTIFACTS = "artifacts"
 
 
-class FunctionsStore(ControlCalls, LetterCalls):
+class FunctionsStore(ControlCalls, LetterCalls, SubmissionCalls):
     """Intake, dispatch, notify and tick speak to Supabase through this."""
 
     def open_mailbox(self, email: str) -> Row | None:

@@ -90,7 +90,7 @@ $$;
 revoke all on function private.refuse_bad_dependencies(uuid) from public, anon, authenticated, service_role;
 
 -- A specification, its sprints, the runs of those that depend on nothing, its first events and its receipt.
-create function private.store_spec(p_message public.messages, p_spec jsonb) returns void
+create function private.store_new_spec(p_message public.messages, p_spec jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
     made public.specs;

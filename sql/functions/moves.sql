@@ -115,7 +115,10 @@ $$;
 create trigger guard_identity before update on public.messages for each row
     execute function private.guard_identity('id', 'mailbox_id', 'gmail_id', 'sender', 'rfc_message_id', 'state');
 create trigger guard_identity before update on public.specs for each row
-    execute function private.guard_identity('id', 'project_id', 'message_id', 'repo', 'storage_path', 'sha', 'created_by');
+    execute function private.guard_identity('id', 'project_id', 'repo', 'storage_path', 'sha', 'created_by');
+-- What came by API belongs to no mail until the same comes by mail.
+create trigger guard_message before update on public.specs for each row when (old.message_id is not null)
+    execute function private.guard_identity('message_id');
 create trigger guard_identity before update on public.sprints for each row
     execute function private.guard_identity('id', 'spec_id', 'project_id', 'position');
 -- Until it is planned, a sprint is a placeholder.

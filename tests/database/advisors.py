@@ -316,6 +316,8 @@ RULES = (
             "create_api_key_v1(jsonb)": MEMBERS_VERB,
             "retry_sprint_v1(uuid)": MEMBERS_VERB,
             "revoke_api_key_v1(uuid,text)": MEMBERS_VERB,
+            "open_member_call_v1()": "counts the caller's own request in a table that verbs alone write, and tells him "
+            "who he is and no more",
         },
     ),
     Rule(
