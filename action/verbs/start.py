@@ -103,8 +103,7 @@ def _order_from_control_plane(context: Context) -> Order | None:
             "Send it again.",
             "spec-changed",
         )
-    if found.repo.lower() != answer["project"]["repo"].lower():
-        raise Conflict(f"The specification is for {found.repo}, its project for {answer['project']['repo']}.")
+    found = _placed(found, answer["project"]["repo"])
     previous = answer.get("previous") or {}
     plan = answer["sprint"].get("plan_json")
     return Order(
@@ -120,6 +119,13 @@ def _order_from_control_plane(context: Context) -> Order | None:
         previous_branch=previous.get("branch") or "",
         previous_commit=previous.get("commit") or "",
     )
+
+
+def _placed(found: Spec, repo: str) -> Spec:
+    """A letter that names no repository is for the one that the front door found for it."""
+    if found.repo and found.repo.lower() != repo.lower():
+        raise Conflict(f"The specification is for {found.repo}, its project for {repo}.")
+    return found.model_copy(update={"repo": repo, "project": found.project or repo.partition("/")[2]})
 
 
 def _announced(context: Context, answer: dict[str, Any]) -> Run:

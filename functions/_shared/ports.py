@@ -23,6 +23,10 @@ class IntakeStore(Protocol):
 
     def ingest_message(self, message: Row, specs: Sequence[Row]) -> Row: ...
 
+    def ingest_reply(self, message: Row, text: str) -> Row: ...
+
+    def find_repository(self, sender: str, repo: str, mailbox_id: str, gmail_thread_id: str) -> Row: ...
+
 
 class OutboxStore(Protocol):
     """What working the outbox off needs."""

@@ -73,6 +73,13 @@ class Environment:
             return default
         return int(value)
 
+    def switch(self, name: str, *, default: bool) -> bool:
+        """`on` or `off`."""
+        value = self.text(name, "on" if default else "off").lower()
+        if value not in ("on", "off"):
+            self._problems.append(f"{name} is neither on nor off")
+        return value == "on"
+
     def check(self) -> None:
         """Raise `Misconfigured`, naming every problem seen so far."""
         if self._problems:

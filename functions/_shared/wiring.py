@@ -42,9 +42,11 @@ def open_mailboxes(settings: GoogleSettings) -> Callable[[str], Mailbox]:
     return lambda _email: client
 
 
-def open_intake(store: IntakeStore, settings: GoogleSettings, authserv_id: str) -> Intake:
+def open_intake(
+    store: IntakeStore, settings: GoogleSettings, authserv_id: str, *, plans_letters: bool = True
+) -> Intake:
     """Everything that taking mail in needs."""
-    return Intake(store, open_mailboxes(settings), functools.partial(_open_reader, authserv_id))
+    return Intake(store, open_mailboxes(settings), functools.partial(_open_reader, authserv_id), plans_letters)
 
 
 def _open_reader(authserv_id: str, mailbox_email: str) -> Reader:

@@ -33,8 +33,10 @@ def wire() -> Push:
     supabase = SupabaseSettings.read(environment)
     google = GoogleSettings.read(environment)
     authserv_id = environment.text("AICD_TRUSTED_AUTHSERV_ID", TRUSTED_AUTHSERV_ID)
+    plans_letters = environment.switch("AICD_PLANNER", default=True)
     environment.check()
-    return Push(OidcProof(callers), open_intake(open_store(supabase), google, authserv_id))
+    intake = open_intake(open_store(supabase), google, authserv_id, plans_letters=plans_letters)
+    return Push(OidcProof(callers), intake)
 
 
 @functions_framework.http

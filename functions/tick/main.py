@@ -47,6 +47,7 @@ def wire() -> SafetyNet:
         poll_after_seconds=environment.seconds("AICD_POLL_AFTER_SECONDS", POLL_AFTER_SECONDS),
         dead_after_seconds=environment.seconds("AICD_DEAD_RUN_SECONDS", DEAD_AFTER_SECONDS),
     )
+    plans_letters = environment.switch("AICD_PLANNER", default=True)
     bucket = read_bucket(environment)
     environment.check()
     store = open_store(supabase)
@@ -54,7 +55,8 @@ def wire() -> SafetyNet:
         dispatch_work(store, GitHubWorkflows(github)),
         notify_work(store, Sending(open_mailboxes(google), domain, bucket)),
     )
-    return SafetyNet(proof, store, open_intake(store, google, authserv_id), work, settings)
+    intake = open_intake(store, google, authserv_id, plans_letters=plans_letters)
+    return SafetyNet(proof, store, intake, work, settings)
 
 
 @functions_framework.http

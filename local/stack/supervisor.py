@@ -50,6 +50,7 @@ class StackOptions:
     """`ephemeral` deletes the data at the end; `fixed_ports` tries the Supabase CLI's numbers first.
 
     `variables` are what an organisation's Actions variables are at GitHub; the stack adds its own addresses.
+    `planner` says that the jobs can plan letters; without, a letter is answered at the door.
     """
 
     data: Path
@@ -58,6 +59,7 @@ class StackOptions:
     state_file: Path | None = None
     pg_bin: Path | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    planner: bool = False
 
 
 class Stack:
@@ -247,6 +249,7 @@ class Stack:
             "GMAIL_TOPIC": "projects/aicd-local/topics/gmail",
             "GOOGLE_TOKEN_URI": grant["token_uri"],
             "GOOGLE_CERTS_URL": f"{google}/oauth2/v1/certs",
+            "AICD_PLANNER": "on" if self._options.planner else "off",
             "THREADS": "8",
         }
         # The signing key is in this one function only.

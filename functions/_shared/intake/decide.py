@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.message import Message, SpecAttachment
-from controlplane.spec import Problem, SpecCheck
+from controlplane.spec import Problem, Spec, SpecCheck
 from controlplane.states import MessageState
 
 MOST_PROBLEMS = 25
@@ -92,26 +92,45 @@ def find_problems(checked: CheckedSpec) -> list[dict[str, Any]]:
         return [describe_problem(name, problem) for problem in checked.check.problems]
     if checked.check.spec is None:
         return [describe_problem(name, Problem(path="", message="This is not a specification that we can read."))]
-    if checked.check.spec.needs_planning:
-        return [unplanned_letter(name)]
     return []
 
 
-def unplanned_letter(name: str) -> dict[str, Any]:
-    """The one place that says no to a specification without a plan; planning letters will replace it."""
+def needs_planner(spec: Spec) -> bool:
+    """Whether a model has to plan it. Files that come along can be judged as they are."""
+    return spec.needs_planning and not spec.files
+
+
+def planning_off(name: str) -> dict[str, Any]:
+    """The problem of a letter for a project in which nobody plans."""
     sentence = (
-        "This describes a wish, but no sprint with a Definition of Done, and planning a free letter is not offered "
-        "yet. Please attach a specification with at least one sprint; the example below can be copied."
+        "This describes a wish, but no sprint with a Definition of Done, and letters are not planned here. Please "
+        "attach a specification with at least one sprint; the example below can be copied."
     )
     return describe_problem(name, Problem(path="planning", message=sentence))
+
+
+def repository_missing(name: str, repositories: Sequence[str], total: int) -> dict[str, Any]:
+    """The problem of a letter that may be for any of its sender's repositories, or for none. Names only his own."""
+    if not repositories:
+        sentence = (
+            "Your letter does not say which repository it is for, and none is set up for you yet. Please ask whoever "
+            "runs this service to let you have something built."
+        )
+        return describe_problem(name, Problem(path="repository", message=sentence))
+    shown = ", ".join(repositories) + (f" and {total - len(repositories)} more" if total > len(repositories) else "")
+    sentence = (
+        "Your letter does not say which repository it is for. Please send it once more with a line of its own such as "
+        f"'repository: {repositories[0]}'. You may have something built in: {shown}."
+    )
+    return describe_problem(name, Problem(path="repository", message=sentence))
 
 
 def no_specification(message: Message) -> dict[str, Any]:
     """The problem of a mail in which nothing could be a specification, with what was seen on the way."""
     seen = f" ({'; '.join(message.problems[:5])})" if message.problems else ""
     sentence = (
-        f"No specification was found in your mail{seen}. Please attach one as a file that ends in .yaml, .json or "
-        ".md, with at least one sprint and its Definition of Done; the example below can be copied."
+        f"No specification was found in your mail{seen}. Please write what you want in plain words, or attach a file "
+        "that ends in .yaml, .json or .md; the example below can be copied."
     )
     return describe_problem("", Problem(path="", message=sentence))
 
@@ -129,7 +148,7 @@ def describe_problem(attachment: str, problem: Problem) -> dict[str, Any]:
         "path": clean(problem.path, 200),
         "line": problem.line,
         "column": problem.column,
-        "message": clean(problem.message, 600),
+        "message": clean(problem.message, 900),
     }
 
 

@@ -28,11 +28,13 @@ MOST_FETCH_FAILURES = 3
 
 @dataclass(frozen=True)
 class Intake:
-    """What intake works with. `reader` is given the mailbox's address, so that its own mail is known as such."""
+    """What intake works with. `reader` is given the mailbox's address, so that its own mail is known as such.
+    `plans_letters` is what holds for projects whose policy does not say whether plain letters are planned."""
 
     store: IntakeStore
     gmail: Callable[[str], Mailbox]
     reader: Callable[[str], Reader]
+    plans_letters: bool = True
 
 
 @dataclass
@@ -65,6 +67,7 @@ class _Sync:
 
     def __init__(self, intake: Intake, mailbox_id: str, email: str, senders: list[str] | None) -> None:
         self._store = intake.store
+        self._plans_letters = intake.plans_letters
         self._gmail = intake.gmail(email)
         self._reader = intake.reader(email)
         self._mailbox_id = mailbox_id
@@ -94,7 +97,14 @@ class _Sync:
         cursor = None if self._failures else step.cursor  # never past a mail that is still to come
         envelope = Envelope(self._mailbox_id, mail, cursor)
         with structlog.contextvars.bound_contextvars(correlation_id=envelope.correlation_id):
-            outcome = take_in(envelope, self._senders, self._reader, self._store, self._reread_senders)
+            outcome = take_in(
+                envelope,
+                self._senders,
+                self._reader,
+                self._store,
+                self._reread_senders,
+                plans_letters=self._plans_letters,
+            )
             self._report.outcomes[outcome] += 1
         self._reached = cursor or self._reached
 

@@ -27,6 +27,7 @@ from functions._shared.intake.decide import (
     decide,
     refuse_sender,
 )
+from functions._shared.intake.letters import answer_question, is_mere_thanks, place_letters
 from functions._shared.intake.records import CONTENT_TYPES, Envelope, message_row, spec_row
 from functions._shared.ports import IntakeStore
 
@@ -47,18 +48,21 @@ def take_in(
     reader: Reader,
     store: IntakeStore,
     reread_senders: Callable[[], tuple[str, ...] | None] | None = None,
+    *,
+    plans_letters: bool = True,
 ) -> str:
     """Deal with one mail; the answer is the outcome's word. Raises only `OutsideError`.
 
     `senders` was read before the mail was seen. Nobody is refused by a list that may be older than his place on it:
-    `reread_senders` gives the one of now.
+    `reread_senders` gives the one of now. `plans_letters` says whether a letter is taken in for a project whose policy
+    does not say.
     """
     try:
         message, decision = judge(envelope, senders, reader)
         with _store_faults_hold_mail():
             if decision.reason == UNKNOWN_SENDER and reread_senders is not None:
                 message, decision = judge(envelope, reread_senders(), reader)
-            outcome = _keep(envelope, message, decision, store)
+            outcome = _settle(envelope, message, decision, store, plans_letters=plans_letters)
     except OutsideError:
         raise
     except Exception:
@@ -80,6 +84,21 @@ def judge(envelope: Envelope, senders: tuple[str, ...] | None, reader: Reader) -
     candidates = choose_candidates(message)
     checks = [CheckedSpec(spec, reader.check_spec(spec.content, spec.name)) for spec in candidates]
     return message, decide(message, checks, senders)
+
+
+def _settle(
+    envelope: Envelope, message: Message, decision: Decision, store: IntakeStore, *, plans_letters: bool
+) -> str:
+    """Where the words of a mail may be more than a specification, what they are comes first."""
+    if decision.state not in (MessageState.ACCEPTED, MessageState.INVALID):
+        return _keep(envelope, message, decision, store)
+    answered = answer_question(envelope, message, decision, store)
+    if answered is not None:
+        return answered
+    if is_mere_thanks(envelope, message, decision):
+        return _keep(envelope, message, Decision(MessageState.IGNORED, "thanks"), store)
+    placed = place_letters(envelope, message, decision, store, plans_letters=plans_letters)
+    return _keep(envelope, message, placed, store)
 
 
 def _keep(envelope: Envelope, message: Message, decision: Decision, store: IntakeStore) -> str:

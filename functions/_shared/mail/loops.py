@@ -27,7 +27,8 @@ def find_loop(headers: Headers, own_addresses: frozenset[str]) -> str:
         return "bounce"
     if _is_automatic(headers):
         return "auto-reply"
-    if headers.first("return-path").replace(" ", "") == "<>":
+    # A bounce names whose mail server sends it back; a mail without any sender is no answer to anything.
+    if headers.first("return-path").replace(" ", "") == "<>" and headers.has("from"):
         return "bounce"
     return "mailing-list" if _is_list(headers) else ""
 

@@ -8,7 +8,7 @@ from email.policy import SMTP
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions._shared.notices.example import EXAMPLE
+from functions._shared.notices.example import EXAMPLE, example_letter
 from functions._shared.notices.headers import set_headers
 from functions._shared.notices.links import REPORT, Link
 from functions._shared.notices.notice import Notice
@@ -44,6 +44,7 @@ def compose_mail(notice: Notice, links: tuple[Link, ...], domain: str) -> EmailM
         "report": next((link for link in links if link.name == REPORT), None),
         "links": links,
         "example": EXAMPLE,
+        "letter": example_letter(notice.problems[0].message) if notice.reason == "repository-missing" else "",
     }
     mail = EmailMessage(policy=SMTP)
     set_headers(mail, notice, domain)

@@ -1,6 +1,8 @@
-"""The specification that every answer to a broken one shows: short, complete, and accepted as it stands."""
+"""What an answer shows as an example that works: a specification, or a letter where a letter was sent."""
 
 from __future__ import annotations
+
+import re
 
 EXAMPLE = """\
 meta:
@@ -24,3 +26,18 @@ planning:
             unit_pass: true
             coverage_min: 0.8
 """
+
+EXAMPLE_LETTER = """\
+repository: {repository}
+
+Hello,
+
+visitors should be greeted by their name: for "Ada" the page says "Hello, Ada!",
+and without a name it says "Hello!".
+"""
+
+
+def example_letter(repositories: str) -> str:
+    """A letter for the repository that a problem's text names in quotes, as 'repository: OWNER/NAME'; else nothing."""
+    named = re.search(r"'repository: ([A-Za-z0-9-]+/[A-Za-z0-9._-]+)'", repositories)
+    return EXAMPLE_LETTER.format(repository=named[1]) if named else ""

@@ -185,13 +185,6 @@ def test_broken_specification_is_answered_with_line_and_column(watched: Any, let
     assert {"name": "To", "value": "ada@example.org"} in reply["headers"]
 
 
-def test_plain_letter_is_answered_with_what_to_write(watched: Any, letter: Any) -> None:
-    watched.deliver(letter(spec=None))
-    watched.push(watched.function("gmail_push"))
-    [(problems,)] = watched.rows("select problems from public.messages")
-    assert "at least one sprint" in problems[0]["message"]
-
-
 def test_repository_that_the_sender_may_not_target_is_answered(watched: Any, letter: Any) -> None:
     from tests.contract.functions.conftest import SPEC
 

@@ -242,6 +242,25 @@ def test_broken_specification_is_answered_with_each_place_and_an_example(kind: s
     assert "coverage_min: 0.8" in text
 
 
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_letter_without_a_repository_is_answered_with_a_letter_that_names_one(kind: str) -> None:
+    problems = [{"path": "repository", "message": "Write 'repository: acme/shop'. You may have: acme/shop, acme/x."}]
+    text = body(
+        compose_mail(notice(template="spec_invalid", reason="repository-missing", problems=problems), (), DOMAIN), kind
+    )
+    assert "repository: acme/shop\r\n\r\nHello," in text
+    assert "coverage_min" not in text
+
+
+def test_sender_of_no_repository_is_shown_no_example_that_he_could_not_send() -> None:
+    problems = [{"path": "repository", "message": "None is set up for you yet."}]
+    told = notice(template="spec_invalid", reason="repository-missing", problems=problems)
+    for kind in ("html", "plain"):
+        text = body(compose_mail(told, (), DOMAIN), kind)
+        assert "None is set up" in text
+        assert "What to do" not in text
+
+
 def test_receipt_names_the_sprints() -> None:
     text = body(compose_mail(notice(template="spec_received", run=None, sprint=None), (), DOMAIN), "plain")
     assert "S1, S2" in text

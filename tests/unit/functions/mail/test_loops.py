@@ -43,6 +43,10 @@ def test_mail_from_a_mail_system_is_a_bounce(robot: str) -> None:
     assert read_message(f"{PROVEN}\r\nFrom: <{robot}@good.org>\r\n\r\nx".encode()).reason == "bounce"
 
 
+def test_mail_without_any_sender_is_no_bounce() -> None:
+    assert read_message(f"{PROVEN}\r\nReturn-Path: <>\r\n\r\n\x00\x01".encode()).reason == "no-from"
+
+
 def test_person_who_says_auto_submitted_no_is_accepted() -> None:
     raw = f"{PROVEN}\r\nFrom: ann@good.org\r\nAuto-Submitted: no\r\nReturn-Path: <ann@good.org>\r\n\r\nhello".encode()
     assert read_message(raw, own_addresses=OWN).accepted

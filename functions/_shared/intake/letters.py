@@ -1,0 +1,80 @@
+"""Plain words: an answer to a question of ours, mere thanks, or a letter, and then for which repository.
+
+Everything here happens after the sender was proven and found on the allow-list, and the database decides again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controlplane.message import Message
+from controlplane.spec import Spec
+from controlplane.states import MessageState
+from functions._shared.intake.courtesy import is_courtesy
+from functions._shared.intake.decide import CheckedSpec, Decision, needs_planner, planning_off, repository_missing
+from functions._shared.intake.records import Envelope, message_row
+from functions._shared.mail.content import LETTER_NAME
+from functions._shared.ports import IntakeStore
+
+ANSWER = Decision(MessageState.ACCEPTED, "answer")
+NO_QUESTION = "no-question"
+
+
+def answer_question(envelope: Envelope, message: Message, decision: Decision, store: IntakeStore) -> str | None:
+    """What became of a reply that answers a question of ours; None where it answers none, so that it is judged on."""
+    if not may_be_answer(envelope, message, decision):
+        return None
+    told = store.ingest_reply(message_row(envelope, message, ANSWER), message.body_text)
+    outcome = str(told["outcome"])
+    return None if outcome == NO_QUESTION else f"reply:{outcome}"
+
+
+def may_be_answer(envelope: Envelope, message: Message, decision: Decision) -> bool:
+    """Words of its own in a reply. A specification with its plan, or a file, is no answer."""
+    if not is_reply(envelope, message) or not message.body_text.strip():
+        return False
+    if any(checked.check.spec and checked.check.spec.plan for checked in decision.specs):
+        return False
+    return all(spec.name == LETTER_NAME for spec in message.specs)
+
+
+def is_reply(envelope: Envelope, message: Message) -> bool:
+    """Whether it names a mail before it, or Gmail put it to one."""
+    return message.thread != message.rfc_message_id or envelope.mail.thread_id not in ("", envelope.mail.gmail_id)
+
+
+def is_mere_thanks(envelope: Envelope, message: Message, decision: Decision) -> bool:
+    """A reply that asks for nothing."""
+    return may_be_answer(envelope, message, decision) and is_courtesy(message.body_text)
+
+
+def place_letters(
+    envelope: Envelope, message: Message, decision: Decision, store: IntakeStore, *, plans_letters: bool
+) -> Decision:
+    """Each letter with its repository, or the decision to answer why it has none, or cannot be planned.
+
+    `plans_letters` holds for projects that say nothing about it.
+    """
+    placed: list[CheckedSpec] = []
+    problems = []
+    for checked in decision.specs:
+        spec = checked.check.spec
+        if spec is None or not spec.needs_planning:
+            placed.append(checked)
+            continue
+        found = store.find_repository(message.sender, spec.repo, envelope.mailbox_id, envelope.mail.thread_id)
+        repo = spec.repo or str(found["repo"] or "")
+        name = checked.attachment.name
+        if not repo:
+            problems.append(("repository-missing", repository_missing(name, found["repositories"], found["total"])))
+        elif needs_planner(spec) and not (plans_letters if found["planner"] is None else found["planner"]):
+            problems.append(("planning-off", planning_off(name)))
+        placed.append(_at(checked, spec, repo))
+    if problems:
+        return Decision(MessageState.INVALID, problems[0][0], tuple(problem for _, problem in problems))
+    return replace(decision, specs=tuple(placed))
+
+
+def _at(checked: CheckedSpec, spec: Spec, repo: str) -> CheckedSpec:
+    placed = spec.model_copy(update={"repo": repo, "project": spec.project or repo.partition("/")[2]})
+    return replace(checked, check=checked.check.model_copy(update={"spec": placed}))
