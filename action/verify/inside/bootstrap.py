@@ -1,8 +1,8 @@
 """Runs pytest inside the sandbox and tells the parent, line by line, what really happened.
 
 Started as `python -I -P bootstrap.py CHANNEL` with one JSON object on stdin: nonce, root, paths (put on sys.path),
-arguments, distributions (whose pytest plugins are loaded by name), coverage (null or settings). Writes no report: the
-parent makes them from the stream.
+arguments, distributions (whose pytest plugins are loaded, and no other), coverage (null or settings). Writes no report:
+the parent makes them from the stream.
 """
 
 from __future__ import annotations
@@ -30,30 +30,37 @@ REPLACED = {"pytest-cov", "pytest-xdist"}
 def main() -> int:
     order = json.load(sys.stdin)
     channel = recorder.Channel(int(sys.argv[-1]), order.pop("nonce"))
+    # Before the repository's folders come onto the path: a package's metadata in its tree may name plugins as well.
+    plugins = load_plugins(set(order["distributions"]))
     os.chdir(order["root"])
     sys.path[:0] = order["paths"]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     measuring = start_coverage(order["coverage"], order["root"]) if order["coverage"] else None
     channel.send("hello", pytest=pytest.__version__)
-    status = pytest.main(
-        [*plugin_arguments(order["distributions"]), *order["arguments"]],
-        plugins=[recorder.Recorder(channel), recorder.ReplacedOptions()],
-    )
+    ours = [recorder.Recorder(channel), recorder.ReplacedOptions(), recorder.Registrar(plugins)]
+    status = pytest.main(order["arguments"], plugins=ours)
     if measuring is not None:
         channel.send("coverage", files=stop_coverage(measuring))
     channel.send("end", status=int(status))
     return int(status)
 
 
-def plugin_arguments(distributions: list[str]) -> list[str]:
-    """`-p NAME` for every pytest plugin of the named distributions that is installed."""
-    wanted = set(distributions) - REPLACED
-    arguments = []
-    for distribution in importlib.metadata.distributions():
-        if normalise(distribution.metadata["Name"] or "") in wanted:
-            for entry in distribution.entry_points:
-                if entry.group == "pytest11":
-                    arguments += ["-p", entry.name]
-    return arguments
+def load_plugins(named: set[str]) -> dict[str, Any]:
+    """The pytest plugins, by name, of the named distributions that are installed and of what these require."""
+    installed = {normalise(one.metadata["Name"] or ""): one for one in importlib.metadata.distributions()}
+    wanted: set[str] = set()
+    pending = named & installed.keys()
+    while pending:
+        name = pending.pop()
+        wanted.add(name)
+        required = {normalise(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in installed[name].requires or ()}
+        pending |= (required & installed.keys()) - wanted
+    return {
+        entry.name: entry.load()
+        for name in sorted(wanted - REPLACED)
+        for entry in installed[name].entry_points
+        if entry.group == "pytest11"
+    }
 
 
 def normalise(name: str) -> str:

@@ -118,6 +118,22 @@ class Recorder:
         self._channel.send("session-finished", status=int(session.exitstatus))
 
 
+class Registrar:
+    """Registers plugins that were imported already, under the names that others look for them by."""
+
+    def __init__(self, plugins: dict[str, Any]) -> None:
+        self._plugins = plugins
+
+    def pytest_addhooks(self, pluginmanager: pytest.PytestPluginManager) -> None:
+        for name, plugin in self._plugins.items():
+            if not pluginmanager.has_plugin(name):
+                pluginmanager.register(plugin, name)
+
+    def pytest_configure(self) -> None:
+        # From here on nobody looks for plugins any more; a pytest that a test starts may find its own.
+        os.environ.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
+
+
 class ReplacedOptions:
     """Accepts the options of plugins whose work the parent does: coverage and distribution over processes."""
 
