@@ -33,6 +33,7 @@ from action.verify.projectfile import read_told
 from action.verify.pytestrun import PytestOrder, PytestRun, run_pytest
 from action.verify.repository import Repository
 from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
+from action.verify.unmeasured import settle
 from controlplane.change import Change
 from controlplane.dod import DefinitionOfDone
 from controlplane.errors import AicdError
@@ -130,7 +131,10 @@ class _Verification:
         with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
             tests = [pool.submit(self._pytest, tools, order.purpose, order) for order in orders]
             others = [pool.submit(self._check, tools, number, check) for number, check in enumerate(checks)]
-            runs: Runs = {order.purpose: future.result() for order, future in zip(orders, tests, strict=True)}
+            runs: Runs = {
+                order.purpose: self._settled(tools, order, future.result())
+                for order, future in zip(orders, tests, strict=True)
+            }
             before = pool.submit(self._run_base_itself, tools, plugins, runs, special)
             probed = pool.submit(self._probe, tools, laid_over, plugins, runs)
             coverage = pool.submit(self._measure, tools, list(runs.values()))
@@ -167,6 +171,11 @@ class _Verification:
 
     def _pytest(self, tools: Tools, name: str, order: PytestOrder) -> PytestRun:
         return self._in_cell(tools, name, lambda cell: run_pytest(order, cell, self.area.inside, self._left()))
+
+    def _settled(self, tools: Tools, order: PytestOrder, run: PytestRun) -> PytestRun:
+        settled, note = settle(order, run, lambda name, again: self._pytest(tools, name, again))
+        self.keeper.notes += [note] if note else []
+        return settled
 
     def _mutate(self, tools: Tools, orders: list[PytestOrder], runs: Runs) -> None:
         """After everything else: mutants are timed by the plain runs, and want the machine for themselves."""
