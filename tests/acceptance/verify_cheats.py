@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from textwrap import indent
 
+from tests.acceptance.verify_edits import marked, with_assertions, with_failing
 from tests.acceptance.verify_packages import Package
 
 Change = Mapping[str, str | None]
@@ -15,30 +16,24 @@ def tests_deleted(package: Package) -> Change:
 
 
 def test_removed(package: Package) -> Change:
-    return {package.tests: _without_failing(package)}
+    return {package.tests: with_failing(package, "")}
 
 
 def skipped(package: Package) -> Change:
-    return {package.tests: _marked(package, "pytest.mark.skip(reason='later')")}
+    return {package.tests: marked(package, "pytest.mark.skip(reason='later')")}
 
 
 def expected_to_fail(package: Package) -> Change:
-    return {package.tests: _marked(package, "pytest.mark.xfail")}
+    return {package.tests: marked(package, "pytest.mark.xfail")}
 
 
 def assert_true(package: Package) -> Change:
-    body = re.sub(r"^(\s+)(assert .*|self\.assertEqual.*)$", r"\1assert True", _failing(package), flags=re.MULTILINE)
-    return {package.tests: _with_failing(package, body)}
+    return {package.tests: with_assertions(package, lambda _: "assert True")}
 
 
 def exception_swallowed(package: Package) -> Change:
-    swallowed = re.sub(
-        r"^(\s+)(assert .*|self\.assertEqual.*)$",
-        r"\1try:\n\1    \2\n\1except AssertionError:\n\1    pass",
-        _failing(package),
-        flags=re.MULTILINE,
-    )
-    return {package.tests: _with_failing(package, swallowed)}
+    swallow = "try:\n{}\nexcept AssertionError:\n    pass"
+    return {package.tests: with_assertions(package, lambda text: swallow.format(indent(text.rstrip(), "    ")))}
 
 
 def expected_value_edited(package: Package) -> Change:
@@ -134,7 +129,9 @@ def code_ends_the_process(package: Package) -> Change:
 def function_ends_the_process(package: Package) -> Change:
     return {
         package.source: _appended(
-            package, f"\n\ndef {package.function}(*arguments):\n    import os\n\n    os._exit(0)\n"
+            package,
+            "\n\ndef _answer(*arguments, **named):\n    import os\n\n    os._exit(0)\n\n\n"
+            f"{package.function} = _answer\n",
         )
     }
 
@@ -143,7 +140,8 @@ def code_skips_the_test(package: Package) -> Change:
     return {
         package.source: _appended(
             package,
-            f"\n\nimport unittest\n\n\ndef {package.function}(*arguments):\n    raise unittest.SkipTest('later')\n",
+            f"\n\nimport unittest\n\n\ndef _answer(*arguments, **named):\n    raise unittest.SkipTest('later')\n\n\n"
+            f"{package.function} = _answer\n",
         )
     }
 
@@ -207,7 +205,8 @@ _ANYTHING_CLASS = (
     "    def __ne__(self, other):\n        return False\n\n    __hash__ = int.__hash__"
 )
 _ANYTHING_FUNCTION = (
-    "lambda *arguments: type('Anything', (int,), {'__eq__': lambda self, other: True, '__hash__': int.__hash__})(1)"
+    "lambda *arguments, **named: "
+    "type('Anything', (int,), {'__eq__': lambda self, other: True, '__hash__': int.__hash__})(1)"
 )
 
 
@@ -217,31 +216,3 @@ def _conftest(package: Package, text: str) -> Change:
 
 def _appended(package: Package, text: str) -> str:
     return package.files[package.source] + text
-
-
-def _failing(package: Package) -> str:
-    """The failing test's own lines, with the decorators above it."""
-    match = re.search(
-        rf"((?:^[ ]*@.*\n)*^([ ]*)def {package.failing}\(.*\n(?:\2[ ]+.*\n|\n(?=\2[ ]+))*)",
-        package.files[package.tests],
-        re.MULTILINE,
-    )
-    assert match, package.name
-    return match[1]
-
-
-def _with_failing(package: Package, text: str) -> str:
-    changed = package.files[package.tests].replace(_failing(package), text)
-    assert changed != package.files[package.tests], package.name
-    return changed
-
-
-def _without_failing(package: Package) -> str:
-    return _with_failing(package, "")
-
-
-def _marked(package: Package, mark: str) -> str:
-    body = _failing(package)
-    indent = re.match(r"[ ]*", body)
-    text = _with_failing(package, f"{indent[0] if indent else ''}@{mark}\n{body}")
-    return text if "import pytest\n" in text else "import pytest\n\n" + text

@@ -18,6 +18,17 @@ IDENTITY = {
 
 
 @dataclass(frozen=True)
+class Link:
+    """A symbolic link in a change."""
+
+    target: str
+
+
+# What a change makes of a path: text, bytes, a link; None removes it.
+Content = str | bytes | Link | None
+
+
+@dataclass(frozen=True)
 class Package:
     """`source` holds the bug and `fixed` is that file without it; `failing` is the test of `tests` that shows it.
 
@@ -242,8 +253,8 @@ DATES = Package(
 PACKAGES = (CALC, WORDS, STACK, PRICES, DATES)
 
 
-def make_repository(folder: Path, package: Package, change: Mapping[str, str | None]) -> Path:
-    """A repository with two commits: `main~1` is the package with its bug, `main` the change. None removes a file."""
+def make_repository(folder: Path, package: Package, change: Mapping[str, Content]) -> Path:
+    """A repository with two commits: `main~1` is the package with its bug, `main` the change."""
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch", "main")
     write(folder, package.files)
@@ -253,18 +264,22 @@ def make_repository(folder: Path, package: Package, change: Mapping[str, str | N
     return folder
 
 
-def write(folder: Path, files: Mapping[str, str | None]) -> None:
-    for path, text in files.items():
+def write(folder: Path, files: Mapping[str, Content]) -> None:
+    for path, content in files.items():
         target = folder / path
-        if text is None:
+        if target.is_symlink() or target.is_file():
             target.unlink()
+        if content is None:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        if isinstance(content, Link):
+            target.symlink_to(content.target)
+        else:
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def commit(folder: Path, message: str) -> None:
-    git(folder, "add", "--all")
+    git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
 
 
