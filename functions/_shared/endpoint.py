@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,12 +27,14 @@ CHUNK_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Call:
-    """One request. The names in `headers` are in lower case; `body` is at most the endpoint's limit."""
+    """One request. The names in `headers` are in lower case; `body` is at most the endpoint's limit; `query` has each
+    parameter's values as they were sent."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def header(self, name: str) -> str:
         """The header's value, empty when it was not sent."""
@@ -48,6 +50,10 @@ class BodyTooLarge(CallerError):
 
 class CallerNotProven(NotAuthenticated):
     """The caller did not prove who he is."""
+
+
+class CallerNotAllowed(NotAllowed):
+    """The proven caller may not do this."""
 
 
 class MethodNotAllowed(CallerError):
@@ -73,11 +79,12 @@ def serve(
     try:
         body = read_body(request, limit_bytes)
         if request.method not in methods:
-            answer = _refuse_method(request.method, methods)
+            answer = refuse_method(request.method, methods)
         else:
-            answer = handle(Call(request.method, request.path, headers, body))
+            query = {name: tuple(values) for name, values in request.args.lists()}
+            answer = handle(Call(request.method, request.path, headers, body, query))
     except AicdError as error:
-        answer = refuse(_seen_from_outside(error))
+        answer = refuse(seen_from_outside(error))
         log.warning("request refused", code=error.code, reason=str(error), status=answer.status)
     except Exception:
         log.exception("request crashed")
@@ -99,20 +106,19 @@ def read_body(request: flask.Request, limit_bytes: int) -> bytes:
         else:
             chunks.clear()
     if size > limit_bytes:
-        raise BodyTooLarge(
-            f"The body is larger than {limit_bytes} bytes.", fix="Send less; a push or webhook is a few hundred bytes."
-        )
+        raise BodyTooLarge(f"The body is larger than {limit_bytes} bytes.", fix="Send less.")
     return b"".join(chunks)
 
 
-def _seen_from_outside(error: AicdError) -> AicdError:
+def seen_from_outside(error: AicdError) -> AicdError:
     """401 and 403 tell a caller about himself. Where the database refuses our own token, the fault is on our side."""
-    if isinstance(error, NotAuthenticated | NotAllowed) and not isinstance(error, CallerNotProven):
+    if isinstance(error, NotAuthenticated | NotAllowed) and not isinstance(error, CallerNotProven | CallerNotAllowed):
         return OutsideError(error.message, error.fix, error.code)
     return error
 
 
-def _refuse_method(method: str, methods: tuple[str, ...]) -> Answer:
+def refuse_method(method: str, methods: tuple[str, ...]) -> Answer:
+    """405, with what is served instead."""
     allowed = ", ".join(methods)
     answer = refuse(MethodNotAllowed(f"{method[:20]} is not served here.", fix=f"Use {allowed}."))
     return Answer(status=answer.status, errors=answer.errors, headers={"Allow": allowed})
