@@ -12,10 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from controlplane.errors import Conflict
 from controlplane.store.calls import Caller
 from controlplane.store.functions import ARTIFACTS, SPECS
 
 Row = dict[str, Any]
+SESSIONS = "sessions"
+MOST_SESSIONS = 9
 
 
 class RunnerStore(Caller):
@@ -97,6 +100,29 @@ class RunnerStore(Caller):
         path = f"{run_id}/{artifact_id}"
         self._put(ARTIFACTS, path, content, content_type)
         return path
+
+    def put_session(self, sprint_id: str, run_id: str, content: bytes | Path) -> str:
+        """Store what the agent leaves for the run that goes on, at most 50 MB; its path, for pause_run and the like.
+
+        While the run is open: do it first. A run that was begun again finds its key taken and gets one beside it.
+        Raises Conflict after the ninth.
+        """
+        first = f"{sprint_id}/{run_id}"
+        *paths, last = [first, *(f"{first}.{number}" for number in range(2, MOST_SESSIONS + 1))]
+        for path in paths:
+            try:
+                return self._put_session(path, content)
+            except Conflict:
+                continue
+        return self._put_session(last, content)
+
+    def _put_session(self, path: str, content: bytes | Path) -> str:
+        self._put(SESSIONS, path, content, "application/gzip")
+        return path
+
+    def get_session(self, path: str) -> bytes:
+        """What an earlier run of the same sprint left, by the path that it kept in its session. Raises NotFound."""
+        return self._get(SESSIONS, path)
 
     def sign_artifact(self, path: str, seconds: int, download_name: str) -> str:
         """A link that needs no token and ends after so many seconds."""

@@ -116,8 +116,15 @@ begin
 end
 $$;
 
+-- The keys under which a run may have left a session.
+create function private.session_paths(p_run public.runs) returns text[]
+language sql immutable set search_path = '' as $$
+    select array_agg(p_run.sprint_id || '/' || p_run.id || suffix)
+    from unnest(array['', '.2', '.3', '.4', '.5', '.6', '.7', '.8', '.9']) as suffix
+$$;
+
 -- Marks what its policy no longer keeps: artifacts of runs that have ended, and specifications on which nothing goes on,
--- with all their artifacts. Work that is still to be done, or that an operator has to look at, holds one back.
+-- with all their artifacts and sessions. Work that is still to be done, or that an operator has to look at, holds one back.
 create function private.mark_expired(p_limit integer) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -147,6 +154,10 @@ begin
     union all
     select 'artifacts', artifacts.storage_path, 'retention'
     from over join public.runs on runs.spec_id = over.id join public.artifacts on artifacts.run_id = runs.id
+    union all
+    select 'sessions', objects.name, 'retention'
+    from over join public.runs on runs.spec_id = over.id
+    join storage.objects on bucket_id = 'sessions' and objects.name = any (private.session_paths(runs))
     on conflict do nothing;
 end
 $$;
@@ -166,6 +177,8 @@ begin
     where objects.created_at < now() - interval '1 day' and private.uuid_of_path(objects.name) is not null
         and (bucket_id = 'specs'
                 and not exists (select from public.specs where storage_path = objects.name)
+            or bucket_id = 'sessions'
+                and not exists (select from public.sprints where id = private.uuid_of_path(objects.name))
             or bucket_id = 'artifacts'
                 and not exists (select from public.artifacts where storage_path = objects.name)
                 and not exists (select from public.runs
@@ -204,7 +217,7 @@ begin
         select marked.* from private.expired_objects as marked
         where removed_at is null and not exists (
             select from storage.objects where bucket_id = marked.bucket and name = marked.path)
-        -- Artifacts before specifications: a specification's runs go with it.
+        -- Artifacts and sessions before specifications: a specification's runs go with it.
         order by bucket, marked_at limit p_limit for update of marked skip locked
     loop
         if mark.reason = 'orphan' then
@@ -213,10 +226,14 @@ begin
         elsif mark.bucket = 'artifacts' then
             delete from public.artifacts where storage_path = mark.path;
             artifacts := artifacts + 1;
-        else
+        elsif mark.bucket = 'specs' then
             select * into spec from public.specs where storage_path = mark.path;
             continue when exists (
-                select from public.artifacts join public.runs on runs.id = artifacts.run_id where runs.spec_id = spec.id);
+                select from public.artifacts join public.runs on runs.id = artifacts.run_id where runs.spec_id = spec.id)
+                or exists (
+                    select from public.runs
+                    join storage.objects on bucket_id = 'sessions' and objects.name = any (private.session_paths(runs))
+                    where runs.spec_id = spec.id);
             perform private.remove_spec(spec);
             specs := specs + 1;
         end if;
@@ -273,5 +290,5 @@ revoke all on function public.set_retention_v1(text, text, integer) from public,
 
 revoke all on function private.kept_since(text, text), private.keep_audit_log(), private.refuse_expired(uuid),
     private.claim_object(), private.may_remove_object(text, text, timestamptz), private.expire_rows(integer),
-    private.mark_expired(integer), private.mark_orphans(integer), private.remove_spec(public.specs),
+    private.session_paths(public.runs), private.mark_expired(integer), private.mark_orphans(integer), private.remove_spec(public.specs),
     private.finish_removals(integer) from public, anon, authenticated, service_role;

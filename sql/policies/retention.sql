@@ -4,5 +4,5 @@ grant execute on function private.may_remove_object(text, text, timestamptz) to 
 
 -- tick removes what retention has marked, and nothing else.
 create policy "functions remove marked objects" on storage.objects for delete to aicd_functions
-    using (bucket_id in ('specs', 'artifacts') and (select private.token_is_live())
+    using (bucket_id in ('specs', 'artifacts', 'sessions') and (select private.token_is_live())
         and private.may_remove_object(bucket_id, name, created_at));

@@ -23,9 +23,9 @@ revoke all on table public.retention_policies from public, anon, authenticated, 
 -- Objects that are to go. The mark is written first, then the object is removed through the Storage API, and only then
 -- the row that names it: whatever is interrupted is found here again.
 create table private.expired_objects (
-    bucket text not null check (bucket in ('specs', 'artifacts')),
+    bucket text not null check (bucket in ('specs', 'artifacts', 'sessions')),
     path text not null,
-    -- retention: a row names it, and goes with it. orphan: stored by somebody who never wrote the row.
+    -- retention: a row names it, and goes with it, or it is a session of a specification that goes. orphan: stored by somebody who never wrote the row.
     reason text not null check (reason in ('retention', 'orphan')),
     marked_at timestamptz not null default now(),
     -- Of an orphan: when it was found gone. The mark stays for a day, for whoever looked just before and is about to

@@ -61,7 +61,7 @@ def without_selects(expression: str) -> str:
 
 
 # Asked of the row itself, so they cannot be asked once for a statement.
-OF_THE_ROW = re.compile(r"private\.(uuid_of_path|may_remove_object)\(")
+OF_THE_ROW = re.compile(r"private\.(uuid_of_path|may_remove_object|object_is_marked)\(")
 PER_STATEMENT = re.compile(r"\b(auth|private|realtime)\.\w+\(|\bcurrent_setting\(", re.IGNORECASE)
 
 

@@ -24,13 +24,13 @@ pytestmark = pytest.mark.database
 
 Connection = psycopg.Connection[Any]
 OBJECTS = Path(__file__).with_name("storage.txt")
-BUCKETS = ("specs", "artifacts")
+BUCKETS = ("specs", "artifacts", "sessions")
 OUR_SCHEMAS = "('public', 'private')"
 
 
 @dataclass
 class Ground:
-    """What the mutants are bred on: the people of the access test, and objects of each kind in both buckets."""
+    """What the mutants are bred on: the people of the access test, and objects of each kind in every bucket."""
 
     peopled: Peopled
     personas: dict[tuple[str, str], Persona]
@@ -53,16 +53,20 @@ def ground(server: Database) -> Iterator[Ground]:
 
 def prepare(peopled: Peopled) -> Ground:
     world = peopled.world
-    ids = dict(world.all("select repo, array[spec_id::text, r.id::text] from runs r join specs on specs.id = spec_id"))
+    ids = dict(world.all("select repo, array[spec_id::text, r.id::text, sprint_id::text] from runs r"
+                         " join specs on specs.id = spec_id"))  # fmt: skip
     own, foreign = ids["acme/shop"], ids["rival/shop"]
     keys = {
         "specs": {"own": f"{own[0]}/source", "foreign": f"{foreign[0]}/source", "marked": f"{uuid.uuid4()}/source"},
         "artifacts": {kind: f"{run}/{uuid.uuid4()}"
                       for kind, run in (("own", own[1]), ("foreign", foreign[1]), ("marked", own[1]))},
+        "sessions": {"own": f"{own[2]}/{own[1]}", "foreign": f"{foreign[2]}/{foreign[1]}",
+                     "marked": f"{own[2]}/{uuid.uuid4()}"},
     }  # fmt: skip
     free = {
         "specs": {kind: f"{uuid.uuid4()}/source" for kind in ("own", "foreign")},
         "artifacts": {"own": f"{own[1]}/{uuid.uuid4()}", "foreign": f"{foreign[1]}/{uuid.uuid4()}"},
+        "sessions": {"own": f"{own[2]}/{own[1]}.2", "foreign": f"{foreign[2]}/{foreign[1]}.2"},
     }
     for bucket in BUCKETS:
         keys[bucket]["hostile"], free[bucket]["hostile"] = "nobodys/source", "../source"

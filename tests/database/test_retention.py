@@ -69,7 +69,7 @@ def age(world: World, days: int, *tables: str) -> None:
             connection.execute(f"update {table} set {column} = {column} - interval '{days} days'")  # type: ignore[arg-type]
 
 
-def deliver(stock: Stock, gate: Gate) -> dict[str, Any]:  # noqa: F811
+def deliver(stock: Stock, gate: Gate, session: bool = False) -> dict[str, Any]:  # noqa: F811
     """One specification from its object to a report, and everything that it called for carried out."""
     world, store = stock.world, stock.store
     spec_id = str(uuid.uuid4())
@@ -80,6 +80,8 @@ def deliver(stock: Stock, gate: Gate) -> dict[str, Any]:  # noqa: F811
     runner.start_run(run_id, "1", 1)
     runner.record_event(run_id, "BUILD", "", {})
     runner.record_execution(run_id, {"agent": "x"})
+    sprint_id = world.value("select sprint_id::text from runs where id = %s", run_id)
+    kept = runner.put_session(sprint_id, run_id, run_id.encode()) if session else ""
     paths = []
     for number in range(2):
         artifact_id = str(uuid.uuid4())
@@ -88,7 +90,7 @@ def deliver(stock: Stock, gate: Gate) -> dict[str, Any]:  # noqa: F811
     runner.finish_run(run_id, "PASSED", {})
     for work in store.claim_outbox(["dispatch", "notify"], 50, 60):
         store.finish_outbox(work["id"], work["lease_id"], {})
-    return {"spec_id": spec_id, "run_id": run_id, "artifacts": paths}
+    return {"spec_id": spec_id, "run_id": run_id, "artifacts": paths, "session": kept}
 
 
 EVERYTHING = ("specs", "sprints", "runs", "artifacts", "status_events", "agent_executions", "outbox")
@@ -135,6 +137,28 @@ def test_old_specification_goes_with_all_that_was_made_of_it(stock: Stock, gate:
     assert stock.count("messages") == 2, "mail has a policy of its own"
     with pytest.raises(NotFound):
         stock.store.get_spec(str(uuid.uuid4()))
+
+
+def test_sessions_go_with_their_specification(stock: Stock, gate: Gate) -> None:  # noqa: F811
+    old, young = deliver(stock, gate, session=True), deliver(stock, gate, session=True)
+    age_one = "update specs set created_at = created_at - interval '31 days' where id = %s"
+    stock.world.execute(age_one, old["spec_id"])
+    with psycopg.connect(stock.world.superuser_dsn, autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update runs set finished_at = finished_at - interval '31 days' where id = %s", (old["run_id"],)
+        )
+    keep(stock.world, "bucket", "specs", 30)
+    assert sweep(stock.store).objects == 4
+    assert {name for name in stock.objects() if name.startswith("sessions:")} == {f"sessions:{young['session']}"}
+    assert (stock.count("specs"), stock.marks()) == (1, 0)
+
+
+def test_session_of_no_sprint_is_an_orphan(stock: Stock) -> None:
+    path = f"{uuid.uuid4()}/{uuid.uuid4()}"
+    stock.world.execute("insert into storage.objects (bucket_id, name, created_at)"
+                        " values ('sessions', %s, now() - interval '2 days')", path)  # fmt: skip
+    assert stock.store.expire_rows()["objects"] == [{"bucket": "sessions", "path": path}]
 
 
 @pytest.mark.parametrize(

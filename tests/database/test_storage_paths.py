@@ -47,6 +47,7 @@ def put(world: World, bucket: str, name: str) -> str:
 def test_buckets_are_private_and_bounded(world: World) -> None:
     assert world.all("select id, public, file_size_limit from storage.buckets order by id") == [
         ("artifacts", False, 104857600),
+        ("sessions", False, 52428800),
         ("specs", False, 2097152),
     ]
 
@@ -161,6 +162,46 @@ def test_members_read_their_projects_files_and_store_none(world: World) -> None:
         with forbidden():
             store(world.anonymous(), bucket, name)
     assert seen(world.anonymous(), "specs") == set()
+
+
+def session_of(world: World, made: dict[str, Any]) -> str:
+    return str(world.value("select sprint_id || '/' || id from runs where id = %s", made["run_id"]))
+
+
+def test_session_is_the_building_halfs_of_its_sprint_alone(world: World) -> None:
+    mine, sibling = world.started(), world.started()
+    path, other = session_of(world, mine), session_of(world, sibling)
+    builder = world.runner_of(mine["run_id"], scope="build")
+    for name in (path, f"{path}.2", f"{path}.9"):
+        store(builder, "sessions", name)
+    assert seen(builder, "sessions") == {path, f"{path}.2", f"{path}.9"}
+    outsiders = (
+        world.runner_of(sibling["run_id"]),
+        world.runner_of(mine["run_id"], scope="publish"),
+        world.functions(),
+        world.member_of(world.projects["acme/shop"], "maintainer"),
+        world.anonymous(),
+    )
+    for outsider in outsiders:
+        assert seen(outsider, "sessions") == set()
+        with forbidden():
+            store(outsider, "sessions", f"{path}.3")
+    mixed = f"{path.split('/')[0]}/{sibling['run_id']}"
+    for name in (other, mixed, f"{path}.1", f"{path}.10", f"{path}/x", f"{path}x", path.split("/")[0]):
+        with forbidden():
+            store(builder, "sessions", name)
+
+
+def test_session_is_stored_while_its_run_is_open_and_read_by_the_next_one(world: World) -> None:
+    made = world.started()
+    path, runner = session_of(world, made), world.runner_of(made["run_id"])
+    store(runner, "sessions", path)
+    runner.call("pause_run_v1", run_id=made["run_id"], resume_at="tomorrow", reason="limit", session={"path": path})
+    with forbidden():
+        store(runner, "sessions", f"{path}.2")
+    with world.administration() as operator:
+        next_run = operator.retry_sprint(path.split("/")[0])["run_id"]
+    assert seen(world.runner_of(next_run, scope="build"), "sessions") == {path}
 
 
 def test_nobody_changes_or_deletes_an_object(world: World) -> None:

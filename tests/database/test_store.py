@@ -216,3 +216,26 @@ def test_empty_answers_are_what_they_say(world: World, gate: Gate) -> None:
     assert functions.claim_outbox(["notify"], 10, 60) == []
     assert functions.close_dead_runs(60) == 0
     functions.fail_mailbox(world.mailbox_id, "x", "y")
+
+
+def test_paused_sprint_goes_on_elsewhere_with_what_was_left_and_no_other_run_reads_it(world: World, gate: Gate) -> None:
+    """PAUSED, woken, and continued by another CI run with nothing but its own token."""
+    functions = gate.functions()
+    run_id, foreign = (intake(world, functions, content)["specs"][0]["runs"][0] for content in (b"a: 1", b"a: 2"))
+    runner, stranger = gate.runner(world, run_id, scope="build"), gate.runner(world, foreign, scope="build")
+    started = runner.start_run(run_id, "1", 1)
+    stranger.start_run(foreign, "9", 1)
+    path = runner.put_session(started["sprint_id"], run_id, b"what was said")
+    assert runner.put_session(started["sprint_id"], run_id, b"what was said") == path
+    assert runner.put_session(started["sprint_id"], run_id, b"said anew") == f"{path}.2"
+    runner.pause_run(run_id, "2026-01-01T00:00:00Z", "limit", {"path": f"{path}.2", "session_id": "s-1"})
+    world.execute("update sprints set resume_at = now() where state = 'PAUSED'")
+    (next_run,) = functions.wake_sprints()
+    another = gate.runner(world, next_run, scope="build")
+    session = another.start_run(next_run, "2", 1)["sprint"]["session"]
+    assert session["session_id"] == "s-1"
+    assert another.get_session(session["path"]) == b"said anew"
+    with pytest.raises(NotFound):
+        stranger.get_session(session["path"])
+    with pytest.raises(NotAllowed):
+        stranger.put_session(started["sprint_id"], run_id, b"mine")
