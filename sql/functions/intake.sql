@@ -18,6 +18,15 @@ language sql immutable set search_path = '' as $$
         where p_branch like replace(replace(replace(replace(pattern, '\', '\\'), '_', '\_'), '%', '\%'), '*', '%'))
 $$;
 
+-- The branches that the allow-list lets this sender have work done on; null when one of his rows says nothing of them.
+create function private.branches_of_sender(p_sender text, p_project_id uuid) returns text[]
+language sql stable set search_path = '' as $$
+    select case when bool_and(senders.branches is not null) then array_agg(distinct named) end
+    from private.senders_of(p_sender) as senders left join unnest(senders.branches) as named on true
+    where senders.project_id is null or senders.project_id = p_project_id
+$$;
+revoke all on function private.branches_of_sender(text, uuid) from public, anon, authenticated, service_role;
+
 -- Why this sender may not have this specification built: {code, message}; null when he may.
 -- A repository that we do not know and one that is not his get the same answer.
 create function private.refusal_of(p_sender text, p_spec jsonb, p_specs_in_mail integer) returns jsonb
@@ -26,6 +35,8 @@ declare
     target public.projects;
     most integer;
     already bigint;
+    branches text[];
+    branch text;
 begin
     select * into target from public.projects where lower(repo) = lower(p_spec ->> 'repo');
     select max(daily_limit) into most from private.senders_of(p_sender)
@@ -33,6 +44,13 @@ begin
     if most is null then
         return jsonb_build_object('code', 'repository-not-allowed', 'message',
             format('You may not have anything built in the repository %s, or it is not set up here.', p_spec ->> 'repo'));
+    end if;
+    branch := coalesce(p_spec ->> 'branch', target.default_branch);
+    branches := private.branches_of_sender(p_sender, target.id);
+    if branches is not null and not private.branch_fits(branch, to_jsonb(branches)) then
+        return jsonb_build_object('code', 'branch-not-allowed', 'message',
+            format('You may not have work done on the branch %s of %s, but on: %s.', branch, target.repo,
+                array_to_string(branches, ', ')));
     end if;
     if jsonb_typeof(target.policy -> 'branches') = 'array' and p_spec ->> 'branch' is not null
         and p_spec ->> 'branch' <> target.default_branch

@@ -16,7 +16,7 @@ begin
     select case when count(*) <= 500 then coalesce(jsonb_agg(pattern order by pattern), '[]') end into patterns
     from (select distinct pattern from public.senders limit 501) as listed;
     return jsonb_build_object('mailbox_id', opened.id, 'email', opened.email, 'history_id', opened.history_id::text,
-        'watch_expires_at', opened.watch_expires_at, 'senders', patterns);
+        'watch_expires_at', opened.watch_expires_at, 'retry_at', opened.retry_at, 'senders', patterns);
 end
 $$;
 revoke all on function public.open_mailbox_v1(text) from public, anon, authenticated, service_role;
@@ -28,7 +28,8 @@ begin
     perform private.require_role('aicd_functions');
     return (
         select coalesce(jsonb_agg(jsonb_build_object('mailbox_id', id, 'email', email, 'history_id', history_id::text,
-            'watch_expires_at', watch_expires_at, 'last_push_at', last_push_at) order by email), '[]')
+            'watch_expires_at', watch_expires_at, 'last_push_at', last_push_at, 'retry_at', retry_at,
+            'last_error', last_error) order by email), '[]')
         from public.mailboxes);
 end
 $$;
@@ -58,7 +59,8 @@ begin
     select history_id is not null into had_cursor from public.mailboxes where id = p_mailbox_id for update;
     perform private.move_cursor(p_mailbox_id, case when not coalesce(had_cursor, false) then p_history_id end);
     update public.mailboxes
-    set watch_expires_at = p_watch_expires_at, last_error = null, last_error_fix = null, last_error_at = null
+    set watch_expires_at = p_watch_expires_at, last_error = null, last_error_fix = null, last_error_at = null,
+        retry_at = null
     where id = p_mailbox_id;
 end
 $$;
@@ -80,3 +82,31 @@ end
 $$;
 revoke all on function public.fail_mailbox_v1(uuid, text, text) from public, anon, authenticated, service_role;
 grant execute on function public.fail_mailbox_v1(uuid, text, text) to aicd_functions;
+
+-- As fail_mailbox_v1, for trouble that passes: nobody asks Google for this mailbox before the seconds are over.
+create function public.fail_mailbox_v2(p_mailbox_id uuid, p_error text, p_fix text,
+    p_retry_after_seconds numeric default null) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform public.fail_mailbox_v1(p_mailbox_id, p_error, p_fix);
+    update public.mailboxes
+    set retry_at = case when p_retry_after_seconds is not null then now()
+        + make_interval(secs => least(greatest(p_retry_after_seconds, 0), 86400)::double precision) end
+    where id = p_mailbox_id;
+end
+$$;
+revoke all on function public.fail_mailbox_v2(uuid, text, text, numeric) from public, anon, authenticated, service_role;
+grant execute on function public.fail_mailbox_v2(uuid, text, text, numeric) to aicd_functions;
+
+-- The mailbox works again; false when nothing was wrong with it.
+create function public.heal_mailbox_v1(p_mailbox_id uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    update public.mailboxes set last_error = null, last_error_fix = null, last_error_at = null, retry_at = null
+    where id = p_mailbox_id and (last_error is not null or retry_at is not null);
+    return found;
+end
+$$;
+revoke all on function public.heal_mailbox_v1(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.heal_mailbox_v1(uuid) to aicd_functions;

@@ -37,8 +37,16 @@ end
 $$;
 revoke all on function public.create_project_v1(jsonb) from public, anon, authenticated, service_role;
 
+-- A list of texts out of JSON; null for null and for an empty list. A single text is a list of one.
+create function private.texts_of(p_list jsonb) returns text[]
+language sql immutable set search_path = '' as $$
+    select nullif(array(select jsonb_array_elements_text(case jsonb_typeof(p_list)
+        when 'array' then p_list when 'string' then jsonb_build_array(p_list) else '[]' end)), '{}')
+$$;
+revoke all on function private.texts_of(jsonb) from public, anon, authenticated, service_role;
+
 -- Lets an address, or a domain as *@example.com, target one repository, or every one when p_repo is null.
--- p_options: {daily_limit?, needs_approval?, budget_usd_day?, budget_usd_month?}; what is not said stays as it is, and a
+-- p_options: {daily_limit?, needs_approval?, budget_usd_day?, budget_usd_month?, branches?}; what is not said stays as it is, and a
 -- budget of null is none.
 create function public.allow_sender_v1(p_pattern text, p_repo text, p_options jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -52,22 +60,23 @@ begin
             'Create it first: create_project_v1.');
     end if;
     insert into public.senders as known (pattern, project_id, daily_limit, needs_approval, budget_usd_day,
-        budget_usd_month)
+        budget_usd_month, branches)
     values (lower(p_pattern), target, coalesce((p_options ->> 'daily_limit')::integer, 100),
         coalesce((p_options ->> 'needs_approval')::boolean, false), (p_options ->> 'budget_usd_day')::numeric,
-        (p_options ->> 'budget_usd_month')::numeric)
+        (p_options ->> 'budget_usd_month')::numeric, private.texts_of(p_options -> 'branches'))
     on conflict (pattern, project_id) do update
     set daily_limit = coalesce((p_options ->> 'daily_limit')::integer, known.daily_limit),
         needs_approval = coalesce((p_options ->> 'needs_approval')::boolean, known.needs_approval),
         budget_usd_day = case when p_options ? 'budget_usd_day' then excluded.budget_usd_day else known.budget_usd_day end,
         budget_usd_month = case when p_options ? 'budget_usd_month'
-            then excluded.budget_usd_month else known.budget_usd_month end
+            then excluded.budget_usd_month else known.budget_usd_month end,
+        branches = case when p_options ? 'branches' then excluded.branches else known.branches end
     returning * into made;
     perform private.audit('allow_sender', 'senders', made.id::text, target,
         jsonb_build_object('pattern', made.pattern, 'options', p_options));
     return jsonb_build_object('sender_id', made.id, 'pattern', made.pattern, 'project_id', made.project_id,
         'daily_limit', made.daily_limit, 'needs_approval', made.needs_approval, 'budget_usd_day', made.budget_usd_day,
-        'budget_usd_month', made.budget_usd_month);
+        'budget_usd_month', made.budget_usd_month, 'branches', made.branches);
 end
 $$;
 revoke all on function public.allow_sender_v1(text, text, jsonb) from public, anon, authenticated, service_role;

@@ -10,7 +10,9 @@ create table public.mailboxes (
     last_error text,
     last_error_fix text,
     last_error_at timestamptz,
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    -- Google asked to be left alone until then.
+    retry_at timestamptz
 );
 
 -- The allow-list: a row lets one address, or everybody of a domain (*@example.com), target one project.
@@ -26,6 +28,8 @@ create table public.senders (
     -- What each address that the pattern fits may spend in a day or a month (UTC); null: no limit of his own.
     budget_usd_day numeric(14, 6) check (budget_usd_day >= 0),
     budget_usd_month numeric(14, 6) check (budget_usd_month >= 0),
+    -- The branches that he may have work done on, in which * stands for anything; null: those of the project.
+    branches text[] check (cardinality(branches) between 1 and 50),
     unique nulls not distinct (pattern, project_id)
 );
 -- Foreign key: dropping a project looks its senders up.

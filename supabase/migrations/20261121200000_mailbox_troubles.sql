@@ -1,0 +1,80 @@
+-- What went wrong with a mailbox is remembered until it works again, and Google's wish to be left alone with it.
+
+alter table public.mailboxes add column retry_at timestamptz;
+
+-- null when the address is not one of ours. `senders` is null where the allow-list is too long to hand over.
+create or replace function public.open_mailbox_v1(p_email text) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    opened public.mailboxes;
+    patterns jsonb;
+begin
+    perform private.require_role('aicd_functions');
+    update public.mailboxes set last_push_at = now() where email = lower(p_email) returning * into opened;
+    if opened.id is null then
+        return null;
+    end if;
+    select case when count(*) <= 500 then coalesce(jsonb_agg(pattern order by pattern), '[]') end into patterns
+    from (select distinct pattern from public.senders limit 501) as listed;
+    return jsonb_build_object('mailbox_id', opened.id, 'email', opened.email, 'history_id', opened.history_id::text,
+        'watch_expires_at', opened.watch_expires_at, 'retry_at', opened.retry_at, 'senders', patterns);
+end
+$$;
+
+create or replace function public.list_mailboxes_v1() returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    return (
+        select coalesce(jsonb_agg(jsonb_build_object('mailbox_id', id, 'email', email, 'history_id', history_id::text,
+            'watch_expires_at', watch_expires_at, 'last_push_at', last_push_at, 'retry_at', retry_at,
+            'last_error', last_error) order by email), '[]')
+        from public.mailboxes);
+end
+$$;
+
+-- A watch was renewed. Its history id is where the mailbox stands now, so it may only begin a cursor: moving one
+-- there would skip the mail in between.
+create or replace function public.renew_mailbox_v1(p_mailbox_id uuid, p_history_id text, p_watch_expires_at timestamptz)
+returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    had_cursor boolean;
+begin
+    perform private.require_role('aicd_functions');
+    select history_id is not null into had_cursor from public.mailboxes where id = p_mailbox_id for update;
+    perform private.move_cursor(p_mailbox_id, case when not coalesce(had_cursor, false) then p_history_id end);
+    update public.mailboxes
+    set watch_expires_at = p_watch_expires_at, last_error = null, last_error_fix = null, last_error_at = null,
+        retry_at = null
+    where id = p_mailbox_id;
+end
+$$;
+
+-- As fail_mailbox_v1, for trouble that passes: nobody asks Google for this mailbox before the seconds are over.
+create function public.fail_mailbox_v2(p_mailbox_id uuid, p_error text, p_fix text,
+    p_retry_after_seconds numeric default null) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform public.fail_mailbox_v1(p_mailbox_id, p_error, p_fix);
+    update public.mailboxes
+    set retry_at = case when p_retry_after_seconds is not null then now()
+        + make_interval(secs => least(greatest(p_retry_after_seconds, 0), 86400)::double precision) end
+    where id = p_mailbox_id;
+end
+$$;
+revoke all on function public.fail_mailbox_v2(uuid, text, text, numeric) from public, anon, authenticated, service_role;
+grant execute on function public.fail_mailbox_v2(uuid, text, text, numeric) to aicd_functions;
+
+-- The mailbox works again; false when nothing was wrong with it.
+create function public.heal_mailbox_v1(p_mailbox_id uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    update public.mailboxes set last_error = null, last_error_fix = null, last_error_at = null, retry_at = null
+    where id = p_mailbox_id and (last_error is not null or retry_at is not null);
+    return found;
+end
+$$;
+revoke all on function public.heal_mailbox_v1(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.heal_mailbox_v1(uuid) to aicd_functions;

@@ -1,0 +1,126 @@
+"""Mailboxes that do not work, the branches a sender may have work done on, and what a run knows of earlier ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.database.world import SENDER, World, refused, spec
+
+pytestmark = pytest.mark.database
+
+
+def mailbox(world: World) -> dict[str, object]:
+    [one] = world.functions().call("list_mailboxes_v1")
+    return dict(one)
+
+
+def test_trouble_is_remembered_with_googles_wish_until_the_mailbox_works_again(world: World) -> None:
+    functions = world.functions()
+    before = mailbox(world)
+    assert (before["last_error"], before["retry_at"]) == (None, None)
+    functions.call(
+        "fail_mailbox_v2",
+        mailbox_id=before["mailbox_id"],
+        error="Too many requests.",
+        fix="Wait.",
+        retry_after_seconds=90,
+    )
+    assert mailbox(world)["last_error"] == "Too many requests."
+    assert world.value(
+        "select retry_at between now() + interval '85 seconds' and now() + interval '90 seconds' from mailboxes"
+    )
+    assert functions.call("open_mailbox_v1", email=before["email"])["retry_at"] is not None
+    assert functions.call("heal_mailbox_v1", mailbox_id=before["mailbox_id"]) is True
+    assert mailbox(world)["retry_at"] is None
+    assert functions.call("heal_mailbox_v1", mailbox_id=before["mailbox_id"]) is False
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(10**9, 86_400), (-5, 0), (None, None)], ids=["far", "past", "none"])
+def test_wish_to_be_left_alone_is_at_most_a_day(world: World, seconds: int | None, most: int | None) -> None:
+    given = {"error": "e", "fix": "f", "retry_after_seconds": seconds}
+    world.functions().call("fail_mailbox_v2", mailbox_id=mailbox(world)["mailbox_id"], **given)
+    waits = world.value("select round(extract(epoch from retry_at - last_error_at)) from mailboxes")
+    assert waits == most
+
+
+def test_renewed_watch_forgets_the_trouble_too(world: World) -> None:
+    one = mailbox(world)
+    given = {"error": "e", "fix": "f", "retry_after_seconds": 60}
+    world.functions().call("fail_mailbox_v2", mailbox_id=one["mailbox_id"], **given)
+    renewed = {"history_id": "5", "watch_expires_at": "2026-12-01T00:00:00Z"}
+    world.functions().call("renew_mailbox_v1", mailbox_id=one["mailbox_id"], **renewed)
+    assert (mailbox(world)["last_error"], mailbox(world)["retry_at"]) == (None, None)
+
+
+def test_unknown_mailbox_cannot_fail(world: World) -> None:
+    nobody = "00000000-0000-4000-8000-000000000000"
+    with refused(404, "mailbox-not-found"):
+        world.functions().call("fail_mailbox_v2", mailbox_id=nobody, error="e", fix="f")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "branch", "outcome"),
+    [
+        (["main"], None, "accepted"),
+        (["main"], "main", "accepted"),
+        (["main"], "develop", "branch-not-allowed"),
+        (["develop", "feature/*"], "feature/prices", "accepted"),
+        (["develop", "feature/*"], "develop", "accepted"),
+        (["develop"], None, "branch-not-allowed"),
+        (["feature_*"], "featurex1", "branch-not-allowed"),
+        (None, "anything", "accepted"),
+    ],
+)
+def test_sender_may_have_work_done_on_his_branches_only(
+    world: World, allowed: list[str] | None, branch: str | None, outcome: str
+) -> None:
+    with world.administration() as operator:
+        operator.allow_sender(SENDER, "acme/shop", {"branches": allowed})
+    answer = world.functions().call("ingest_message_v1", message=world.mail(), specs=[spec(branch=branch)])
+    assert answer["outcome"] == outcome
+    if outcome != "accepted":
+        assert ", ".join(allowed or []) in world.value("select problems ->> 0 from messages")
+
+
+def test_row_without_branches_lets_its_sender_have_all(world: World) -> None:
+    with world.administration() as operator:
+        operator.allow_sender(SENDER, "acme/shop", {"branches": ["main"]})
+        operator.allow_sender(SENDER, None)
+    answer = world.functions().call("ingest_message_v1", message=world.mail(), specs=[spec(branch="hotfix")])
+    assert answer["outcome"] == "accepted"
+
+
+def test_option_that_is_not_said_stays_as_it_is(world: World) -> None:
+    with world.administration() as operator:
+        operator.allow_sender(SENDER, "acme/shop", {"branches": ["main"], "budget_usd_day": 5})
+        again = operator.allow_sender(SENDER, "acme/shop", {"daily_limit": 7})
+        assert (again["branches"], again["daily_limit"], again["budget_usd_day"]) == (["main"], 7, 5)
+        assert operator.allow_sender(SENDER, "acme/shop", {"branches": None})["branches"] is None
+
+
+def finish(world: World, run_id: str, summary: dict[str, object]) -> None:
+    world.runner_of(run_id).call("finish_run_v1", run_id=run_id, result="FAILED", summary=summary)
+
+
+def test_run_finds_what_was_missing_in_the_runs_before_it_and_no_other_specification(world: World) -> None:
+    first = world.started()
+    verdict = {
+        "criteria": [
+            {"id": "coverage_min", "status": "failed", "reason": "Too little tax."},
+            {"id": "unit_pass", "status": "passed"},
+        ]
+    }
+    finish(world, first["run_id"], {"status": "FAILED", "verdict": verdict})
+    other = world.started()
+    finish(world, other["run_id"], {"status": "FAILED", "verdict": verdict})
+    sprint_id = world.value("select sprint_id::text from runs where id = %s", first["run_id"])
+    with world.administration() as operator:
+        again = operator.retry_sprint(sprint_id)["run_id"]
+    runner = world.runner_of(again)
+    [found] = runner.call("search_runs_v1", run_id=again, query="TAX little")
+    assert (found["run_id"], found["result"]) == (first["run_id"], "FAILED")
+    assert found["failing"] == [{"id": "coverage_min", "status": "failed", "reason": "Too little tax."}]
+    assert runner.call("search_runs_v1", run_id=again, query="tax gold") == []
+    assert len(runner.call("search_runs_v1", run_id=again)) == 1
+    with refused(404, "run-not-found"):
+        runner.call("search_runs_v1", run_id=other["run_id"])
