@@ -18,7 +18,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 FOLDERS = ("repository", "agent", "agent-logs", "iterations", "reports", "logs", "report")
-NOUNS = ("run", "spec", "plan", "sprint", "build", "change", "evidence", "verdict", "failure", "published")
+NOUNS = (
+    "run", "spec", "dialogue", "plan", "planned", "sprint", "released", "build", "change", "evidence", "verdict",
+    "failure", "published",
+)  # fmt: skip
 FILES = (*(f"{noun}.json" for noun in NOUNS), "events.jsonl", "executions.jsonl", "verbs.jsonl")
 
 

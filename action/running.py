@@ -9,6 +9,7 @@ import importlib
 import traceback
 
 from action.context import Context
+from action.released import is_released
 from action.verbs import VERBS
 from controlplane.errors import AicdError, BrokenPromise, OutsideError
 
@@ -32,6 +33,9 @@ def run_verb(context: Context) -> int:
 def _run(context: Context) -> int:
     try:
         context.folder.begin(context.verb)
+        if is_released(context):
+            context.console.say(f"Nothing to do for `{context.verb}`: the run was set aside.")
+            return 0
         code: int = importlib.import_module(VERBS[context.verb]).run(context)
         return code
     except AicdError as error:

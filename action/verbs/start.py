@@ -13,6 +13,7 @@ from action.context import Context
 from action.gitrepo.clone import Wish, fetch_repository
 from action.gitrepo.git import Remote
 from action.journal import now
+from action.plan.dialogue import Dialogue, read_dialogue
 from action.run import Run
 from action.sharedrunner import identity, leave_mark
 from controlplane.errors import BrokenPromise, CallerError, Conflict, UsageError
@@ -43,6 +44,7 @@ class Order(Noun):
     default_branch: str = ""
     previous_branch: str = ""
     previous_commit: str = ""
+    dialogue: Dialogue = Dialogue()
 
 
 def run(context: Context) -> int:
@@ -68,6 +70,7 @@ def begin(context: Context, order: Order) -> Run:
     started = _describe(context, order)
     context.folder.save("run", started)
     context.folder.save("spec", order.spec)
+    context.folder.save("dialogue", order.dialogue)
     if order.sprint is not None:
         context.folder.save("sprint", order.sprint)
     for name, value in {"proceed": "true", "run-id": started.run_id, "spec-id": started.spec_id}.items():
@@ -118,6 +121,7 @@ def _order_from_control_plane(context: Context) -> Order | None:
         default_branch=answer["project"].get("default_branch") or "",
         previous_branch=previous.get("branch") or "",
         previous_commit=previous.get("commit") or "",
+        dialogue=read_dialogue(answer["sprint"]),
     )
 
 
@@ -211,7 +215,7 @@ def _describe(context: Context, order: Order) -> Run:
         controlled=order.controlled,
         repository=repository,
         remote_url=url,
-        branch=order.spec.policies.branch or f"aicd/{order.spec_id[:8]}/{order.sprint_label}",
+        branch=branch_of(order.spec, order.spec_id, order.sprint_label),
         base="",
         started_at=now(),
         ci_url=context.settings.github.run_url,
@@ -220,6 +224,11 @@ def _describe(context: Context, order: Order) -> Run:
         policy=order.policy,
         token_scope=context.token_scope if order.controlled else "",
     )
+
+
+def branch_of(spec: Spec, spec_id: str, sprint_label: str) -> str:
+    """The branch that a sprint is built on."""
+    return spec.policies.branch or f"aicd/{spec_id[:8]}/{sprint_label}"
 
 
 def _target(context: Context, order: Order) -> tuple[str, str]:

@@ -100,12 +100,12 @@ def test_deliver_twice_replaces_its_own_branch_and_nobody_elses(area: Path, orig
     ("text", "code"),
     [
         ("meta: [\n", "spec-invalid"),
-        ("Dear team,\nplease build me a calculator.\nIt is for acme/calc.\n", "planning-not-offered"),
+        ("Dear team,\nplease build me a calculator.\nIt is for acme/calc.\n", "planner-not-configured"),
         (SPEC.replace("NEEDED", "1"), "no-agent"),
     ],
 )
 def test_deliver_of_what_cannot_be_built_reports_why(area: Path, call_verb: Verb, text: str, code: str) -> None:
-    name = "letter.txt" if code == "planning-not-offered" else "spec.yaml"
+    name = "letter.txt" if code == "planner-not-configured" else "spec.yaml"
     (area / name).write_text(text)
     done = call_verb("deliver", AICD_SPEC_PATH=str(area / name))
     assert done.returncode in (1, 2)

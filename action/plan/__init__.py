@@ -1,0 +1,1 @@
+"""Planning: a letter in plain words becomes sprints with a Definition of Done that can be measured, or questions."""
