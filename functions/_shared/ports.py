@@ -37,11 +37,15 @@ class OutboxStore(Protocol):
 
     def retry_outbox(self, outbox_id: str, lease_id: str, error: str, retry_after_seconds: float | None) -> Row: ...
 
+    def postpone_outbox(self, outbox_id: str, lease_id: str, seconds: float, reason: str) -> Row: ...
+
 
 class DispatchStore(OutboxStore, Protocol):
-    """What starting CI runs needs."""
+    """What starting and stopping CI runs needs."""
 
     def describe_run(self, run_id: str) -> Row: ...
+
+    def reserve_budget(self, run_id: str, max_usd: float) -> Row: ...
 
     def bind_run(self, run_id: str, ci_run_id: str, url: str) -> Any: ...
 

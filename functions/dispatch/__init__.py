@@ -1,1 +1,1 @@
-"""Outbox → GitHub: runs are started."""
+"""Outbox → GitHub: runs are started, and those of cancelled specifications stopped."""

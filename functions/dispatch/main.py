@@ -10,6 +10,7 @@ import functions_framework
 
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
+from functions._shared.outbox.cancelling import cancel_work
 from functions._shared.outbox.dispatching import dispatch_work
 from functions._shared.outbox.drainer import Drainer
 from functions._shared.settings import Environment, GitHubSettings, SupabaseSettings
@@ -29,7 +30,8 @@ def wire() -> Drainer:
     github = GitHubSettings.read(environment)
     environment.check()
     store = open_store(supabase)
-    return Drainer(proof, store, dispatch_work(store, GitHubWorkflows(github)))
+    workflows = GitHubWorkflows(github)
+    return Drainer(proof, store, (cancel_work(store, workflows), dispatch_work(store, workflows)))
 
 
 @functions_framework.http

@@ -31,7 +31,7 @@ def wire() -> Drainer:
     bucket = read_bucket(environment)
     environment.check()
     store = open_store(supabase)
-    return Drainer(proof, store, notify_work(store, Sending(open_mailboxes(google), domain, bucket)))
+    return Drainer(proof, store, (notify_work(store, Sending(open_mailboxes(google), domain, bucket)),))
 
 
 @functions_framework.http

@@ -11,6 +11,7 @@ import functions_framework
 from functions._shared.bucket import read_bucket
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
+from functions._shared.outbox.cancelling import cancel_work
 from functions._shared.outbox.dispatching import dispatch_work
 from functions._shared.outbox.notifying import Sending, notify_work
 from functions._shared.settings import (
@@ -51,8 +52,10 @@ def wire() -> SafetyNet:
     bucket = read_bucket(environment)
     environment.check()
     store = open_store(supabase)
+    workflows = GitHubWorkflows(github)
     work = (
-        dispatch_work(store, GitHubWorkflows(github)),
+        cancel_work(store, workflows),
+        dispatch_work(store, workflows),
         notify_work(store, Sending(open_mailboxes(google), domain, bucket)),
     )
     intake = open_intake(store, google, authserv_id, plans_letters=plans_letters)

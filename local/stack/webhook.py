@@ -21,6 +21,8 @@ from local.stack.identity import StackIdentity
 CHANNEL = "aicd_outbox"
 TICK_SECONDS = 5.0
 POST_SECONDS = 120.0
+# The function of a kind has its name, but for these.
+FUNCTION_OF = {"cancel": "dispatch"}
 
 log = structlog.get_logger()
 
@@ -83,7 +85,8 @@ class Relay:
         while not self._stopping.is_set():
             for notice in connection.notifies(timeout=0.5):
                 record = json.loads(notice.payload)
-                threading.Thread(target=self.post, args=(record["kind"], record), daemon=True).start()
+                function = FUNCTION_OF.get(record["kind"], record["kind"])
+                threading.Thread(target=self.post, args=(function, record), daemon=True).start()
 
     def _tick(self) -> None:
         while not self._stopping.wait(TICK_SECONDS):

@@ -45,7 +45,9 @@ begin
     if to_regprocedure('net.http_post(text,jsonb,jsonb,jsonb,integer)') is null then
         return null;
     end if;
-    select value into url from private.settings where name = 'webhook_url.' || new.kind;
+    -- dispatch stops what it has started.
+    select value into url from private.settings
+    where name = 'webhook_url.' || case new.kind when 'cancel' then 'dispatch' else new.kind end;
     select value into secret from private.settings where name = 'webhook_secret';
     if url is null or secret is null then
         return null;

@@ -85,7 +85,8 @@ end
 $$;
 
 -- Ends everything that a specification still has before it: sprints that are not DONE are CANCELLED, their open runs
--- FAILED with the code `cancelled`, work orders that nobody has carried out are dropped, and the requester hears of it.
+-- FAILED with the code `cancelled` and their CI runs stopped, work orders that nobody has carried out are dropped, and
+-- the requester hears of it.
 create function public.cancel_spec_v1(p_spec_id uuid, p_reason text default '') returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -117,6 +118,7 @@ begin
     end if;
     for run in select * from public.runs where spec_id = spec.id and result is null order by id for update loop
         perform private.set_aside(run, 'FAILED', said, summary);
+        perform private.stop_ci_run(run);
     end loop;
     update public.outbox
     set state = 'DONE', result = '{"outcome": "cancelled"}', lease_id = null, lease_expires_at = null

@@ -51,6 +51,10 @@ begin
         update public.runs
         set ci_run_id = p_ci_run_id, ci_url = coalesce(ci_url, p_url), bound_at = coalesce(bound_at, now())
         where id = p_run_id returning * into run;
+        -- It was cancelled while it was being dispatched, and only now is known what there is to stop.
+        if run.summary_json #>> '{error,code}' = 'cancelled' then
+            perform private.stop_ci_run(run);
+        end if;
     end if;
     return jsonb_build_object('ci_run_id', run.ci_run_id);
 end

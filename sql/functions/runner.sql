@@ -216,13 +216,13 @@ revoke all on function public.record_pull_request_v1(uuid, jsonb) from public, a
 grant execute on function public.record_pull_request_v1(uuid, jsonb) to aicd_runner;
 
 -- One run has one result: the same again is the same answer, another one is refused. A run that never started may
--- only fail.
+-- only fail. → {result, next_run_ids: what this end let begin, in the order of the plan, next_run_id: the first of them}
 create function public.finish_run_v1(p_run_id uuid, p_result text, p_summary jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     run public.runs;
     sprint_state text;
-    next_run_id uuid;
+    next_run_ids jsonb;
 begin
     -- Before the run's lock, as everywhere: see lock_spec.
     perform private.lock_spec((select spec_id from public.runs where id = p_run_id));
@@ -257,13 +257,12 @@ begin
     end if;
     -- Asked for anew, so that the second call gives the answer of the first: what this end opened was made with it, in
     -- one transaction, and so bears the same time.
-    select opened.id into next_run_id
+    select coalesce(jsonb_agg(opened.id order by later.position), '[]') into next_run_ids
     from public.sprints as mine
     join public.sprints as later on later.spec_id = mine.spec_id and mine.label = any (later.depends_on)
     join public.runs as opened on opened.sprint_id = later.id and opened.created_at = run.finished_at
-    where mine.id = run.sprint_id and run.result = 'PASSED'
-    order by later.position limit 1;
-    return jsonb_build_object('result', p_result, 'next_run_id', next_run_id);
+    where mine.id = run.sprint_id and run.result = 'PASSED';
+    return jsonb_build_object('result', p_result, 'next_run_id', next_run_ids -> 0, 'next_run_ids', next_run_ids);
 end
 $$;
 revoke all on function public.finish_run_v1(uuid, text, jsonb) from public, anon, authenticated, service_role;

@@ -106,6 +106,17 @@ begin
 end
 $$;
 
+-- Has dispatch stop the CI run that holds a cancelled run.
+create function private.stop_ci_run(p_run public.runs) returns void
+language plpgsql set search_path = '' as $$
+begin
+    perform private.enqueue('cancel', 'cancel:' || p_run.id, jsonb_build_object('run_id', p_run.id,
+        'spec_id', p_run.spec_id, 'ci_run_id', p_run.ci_run_id), p_run.correlation_id)
+    where p_run.ci_run_id is not null;
+end
+$$;
+revoke all on function private.stop_ci_run(public.runs) from public, anon, authenticated, service_role;
+
 -- The cursor never moves back: pushes arrive in any order.
 create function private.move_cursor(p_mailbox_id uuid, p_history_id text) returns text
 language plpgsql set search_path = '' as $$

@@ -3,8 +3,8 @@
 
 create table public.outbox (
     id uuid primary key default gen_random_uuid(),
-    -- dispatch: start a CI run. notify: write a mail.
-    kind text not null check (kind in ('dispatch', 'notify')),
+    -- dispatch: start a CI run. notify: write a mail. cancel: stop a CI run whose specification was cancelled.
+    kind text not null check (kind in ('dispatch', 'notify', 'cancel')),
     payload jsonb not null check (jsonb_typeof(payload) = 'object'),
     -- What the receiver may honour, and what makes a second insert of the same work a no-op.
     idempotency_key text not null unique check (length(idempotency_key) between 1 and 500),

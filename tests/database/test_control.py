@@ -236,6 +236,21 @@ def test_cancelled_specification_ends_everywhere_and_is_told_once(world: World) 
     assert len(audited(world, "cancel_spec")) == 1
 
 
+def stops(world: World) -> list[tuple[Any, ...]]:
+    return world.all("select payload ->> 'run_id', payload ->> 'ci_run_id' from outbox where kind = 'cancel'")
+
+
+def test_cancelling_stops_the_ci_runs_that_are_known_and_those_that_become_so(world: World) -> None:
+    bound, waiting = world.started(), world.ingest()
+    for made in (bound, waiting):
+        maintainer(world).call("cancel_spec_v1", spec_id=made["spec_id"])
+    assert stops(world) == [(bound["run_id"], "100")]
+    # It was being dispatched: GitHub had begun it, and we are told only now.
+    for _ in range(2):
+        world.functions().call("bind_run_v1", run_id=waiting["run_id"], ci_run_id="200", url="")
+    assert stops(world) == [(bound["run_id"], "100"), (waiting["run_id"], "200")]
+
+
 def test_job_of_a_cancelled_run_is_told_and_adds_nothing(world: World) -> None:
     made = world.started()
     maintainer(world).call("cancel_spec_v1", spec_id=made["spec_id"])

@@ -100,6 +100,7 @@ def test_failed_sprint_opens_no_next_run(world: World) -> None:
     assert finish(world.runner_of(made["run_id"]), made["run_id"], "FAILED") == {
         "result": "FAILED",
         "next_run_id": None,
+        "next_run_ids": [],
     }
     assert world.value("select count(*) from runs") == 1
 

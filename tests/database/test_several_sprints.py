@@ -59,6 +59,15 @@ def test_independent_sprints_are_built_at_once(world: World) -> None:
     assert set(world.functions().call("ingest_message_v1", message=world.mail(), specs=[spec()])) >= {"specs"}
 
 
+def test_end_names_every_run_that_it_let_begin_in_the_order_of_the_plan(world: World) -> None:
+    runs = ingest(world, a=[], b=["a"], c=["a"], d=["b"])["runs"]
+    first, again = end(world, runs["a"]), end(world, runs["a"])
+    opened = open_runs(world)
+    assert first == again
+    assert first["next_run_ids"] == [opened["b"], opened["c"]]
+    assert first["next_run_id"] == opened["b"]
+
+
 def test_sprint_that_joins_two_begins_when_the_second_is_done(world: World) -> None:
     runs = ingest(world, a=[], b=[], c=["a", "b"])["runs"]
     assert end(world, runs["a"])["next_run_id"] is None
@@ -196,5 +205,5 @@ def test_second_ci_run_of_a_retried_sprint_is_another_run(world: World) -> None:
     assert second != run_id
     assert start(world, run_id, "7", 1)["outcome"] == "finished"
     assert start(world, second, "7", 1)["outcome"] == "started"
-    assert end(world, second) == {"result": "PASSED", "next_run_id": None}
+    assert end(world, second) == {"result": "PASSED", "next_run_id": None, "next_run_ids": []}
     assert world.all("select attempt, result from runs order by attempt") == [(1, "FAILED"), (2, "PASSED")]

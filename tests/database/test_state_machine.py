@@ -61,6 +61,9 @@ CONTRADICTIONS = {
         " or exists (select from outbox where kind = 'dispatch' and state = 'PENDING'"
         " and payload ->> 'spec_id' = s.spec_id::text)"
         " or not exists (select from outbox where idempotency_key = 'spec_cancelled:' || s.spec_id))",
+    "a cancelled run that a CI run holds is stopped there": "select id from runs r where ci_run_id is not null"
+        " and summary_json #>> '{error,code}' = 'cancelled' and not exists (select from outbox"
+        " where idempotency_key = 'cancel:' || r.id and payload ->> 'ci_run_id' = r.ci_run_id)",
     "a sprint that was approved is on record": "select id from sprints s where approved_at is not null"
         " and not exists (select from audit_log where action = 'approve_sprint' and subject_id = s.id::text)",
     "a leased row is pending": "select id from outbox where state <> 'PENDING' and lease_expires_at is not null",
@@ -277,7 +280,7 @@ class Verbs(RuleBasedStateMachine):
         reply = {"id": str(number), "text": "yes"}
         self.attempt(self.functions, "answer_sprint_v1", sprint_id=sprint_id, reply=reply)
 
-    @rule(kind=st.sampled_from(["dispatch", "notify"]), wear=st.booleans())
+    @rule(kind=st.sampled_from(["dispatch", "notify", "cancel"]), wear=st.booleans())
     def claim(self, kind: str, wear: bool) -> None:
         if wear:
             self.world.execute("update outbox set attempts = 7, next_attempt_at = now(), lease_expires_at = null"

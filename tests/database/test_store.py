@@ -109,7 +109,11 @@ def test_whole_line_from_mail_to_signed_report(world: World, gate: Gate) -> None
     runner.record_pull_request(
         run_id, {"url": "https://github.com/acme/shop/pull/1", "branch": "b", "commit": "c" * 40}
     )
-    assert runner.finish_run(run_id, "PASSED", {"status": "PASSED"}) == {"result": "PASSED", "next_run_id": None}
+    assert runner.finish_run(run_id, "PASSED", {"status": "PASSED"}) == {
+        "result": "PASSED",
+        "next_run_id": None,
+        "next_run_ids": [],
+    }
 
     notices = functions.claim_outbox(["notify"], 10, 60)
     (report,) = [one for one in notices if one["payload"]["template"] == "report"]

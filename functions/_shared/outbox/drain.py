@@ -43,10 +43,19 @@ class Lease:
             )
 
 
+class NotYet(Exception):
+    """A row whose time has not come: nothing was attempted, and no attempt is counted."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Work:
     """One kind, and how a row of it is carried out; the result is kept with the row. After eight failures the
-    database gives a row up and tells whom it concerns."""
+    database gives a row up and tells whom it concerns. Raising `NotYet` puts the row off."""
 
     kind: str
     carry_out: Callable[[Row, Lease], dict[str, Any]]
@@ -54,12 +63,12 @@ class Work:
 
 @dataclass
 class DrainReport:
-    """Rows by what became of them: finished, retried, dead, lost (the lease went to somebody else)."""
+    """Rows by what became of them: finished, retried, postponed, dead, lost (the lease went to somebody else)."""
 
     counts: Counter[str] = field(default_factory=Counter)
 
     def as_json(self) -> dict[str, int]:
-        return {name: self.counts[name] for name in ("claimed", "finished", "retried", "dead", "lost")}
+        return {name: self.counts[name] for name in ("claimed", "finished", "retried", "postponed", "dead", "lost")}
 
 
 def drain_outbox(store: OutboxStore, work: Work, *, clock: Callable[[], float] = time.monotonic) -> DrainReport:
@@ -81,6 +90,8 @@ def drain_outbox(store: OutboxStore, work: Work, *, clock: Callable[[], float] =
 def _work_off(store: OutboxStore, work: Work, row: Row, lease: Lease) -> str:
     try:
         result = work.carry_out(row, lease)
+    except NotYet as wait:
+        return _postpone(store, work, row, wait)
     except AicdError as error:
         return _retry(store, work, row, error)
     except Exception:
@@ -89,6 +100,12 @@ def _work_off(store: OutboxStore, work: Work, row: Row, lease: Lease) -> str:
     kept = store.finish_outbox(str(row["id"]), str(row["lease_id"]), result)
     log.info("outbox row finished", outbox_id=row["id"], kind=work.kind, lease_kept=kept, result=result)
     return "finished" if kept else "lost"
+
+
+def _postpone(store: OutboxStore, work: Work, row: Row, wait: NotYet) -> str:
+    kept = store.postpone_outbox(str(row["id"]), str(row["lease_id"]), wait.seconds, wait.reason[:1_000])["postponed"]
+    log.info("outbox row postponed", outbox_id=row["id"], kind=work.kind, seconds=wait.seconds, reason=wait.reason)
+    return "postponed" if kept else "lost"
 
 
 def _retry(store: OutboxStore, work: Work, row: Row, error: AicdError) -> str:

@@ -1,7 +1,8 @@
-"""The handler of a function that works one kind of outbox row off."""
+"""The handler of a function that works some kinds of outbox rows off."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from functions._shared.callers.proof import CallerProof
@@ -17,9 +18,15 @@ class Drainer:
 
     proof: CallerProof
     store: OutboxStore
-    work: Work
+    work: tuple[Work, ...]
 
     def handle(self, call: Call) -> Answer:
-        """Answer with the counts. Raises `NotAuthenticated`, or `OutsideError` when the database is away."""
+        """Answer with the counts of all kinds together.
+
+        Raises `NotAuthenticated`, or `OutsideError` when the database is away.
+        """
         self.proof.verify(call)
-        return Answer(data=drain_outbox(self.store, self.work).as_json())
+        counts = Counter[str]()
+        for work in self.work:
+            counts.update(drain_outbox(self.store, work).as_json())
+        return Answer(data=dict(counts))

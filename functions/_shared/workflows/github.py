@@ -1,4 +1,4 @@
-"""workflow_dispatch through PyGithub, and its errors translated.
+"""workflow_dispatch and the end of a run through PyGithub, and its errors translated.
 
 PyGithub's own retries and pauses are off: a dispatch that was answered with 500 may have started a run, so the next
 try belongs to the outbox, which looks for that run first.
@@ -20,6 +20,7 @@ from functions._shared.workflows.port import StartedRun, WorkflowRefused
 
 if TYPE_CHECKING:
     from github import Github
+    from github.Repository import Repository
     from github.Workflow import Workflow
 
 Value = TypeVar("Value")
@@ -27,6 +28,7 @@ Value = TypeVar("Value")
 TIMEOUT_SECONDS = 15
 API_VERSION = "2022-11-28"
 NEWEST_RUNS = 100
+_OVER = "completed"
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 
 
@@ -59,12 +61,32 @@ class GitHubWorkflows:
 
         return _translated(find, f"{repo}: workflow {workflow}")
 
+    def cancel_run(self, repo: str, ci_run_id: str) -> bool:
+        """Ask GitHub to stop a run. False: it is over. One that is gone is refused with `workflow-not-found`."""
+
+        def cancel() -> bool:
+            run = self._repository(repo).get_workflow_run(int(ci_run_id))
+            if run.status == _OVER:
+                return False
+            if run.cancel():
+                return True
+            # Refused: it may have ended meanwhile.
+            run.update()
+            if run.status != _OVER:
+                raise _unavailable(f"{repo}: run {ci_run_id} cannot be stopped now")
+            return False
+
+        return _translated(cancel, f"{repo}: run {ci_run_id}")
+
     def _workflow(self, repo: str, workflow: str) -> Workflow:
+        return self._repository(repo).get_workflow(workflow)
+
+    def _repository(self, repo: str) -> Repository:
         if not _REPO.fullmatch(repo):
             raise WorkflowRefused(
                 f"{repo!r} is not a GitHub repository's name.", fix="Correct the project's repository."
             )
-        return self._open().get_repo(repo).get_workflow(workflow)
+        return self._open().get_repo(repo)
 
     def _open(self) -> Github:
         with self._lock:
@@ -141,6 +163,14 @@ def _read_pause(headers: Mapping[str, Any]) -> float | None:
     if wish is None and fields.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
         return min(max(int(reset[:12]) - datetime.now(UTC).timestamp(), 1.0), 3_600.0)
     return wish
+
+
+def _unavailable(what: str) -> OutsideError:
+    return OutsideError(
+        f"{what}.",
+        fix="Wait; the work is kept and tried again. If it lasts, check that our token has 'Actions: write'.",
+        code="github-unavailable",
+    )
 
 
 def _unreachable() -> OutsideError:

@@ -23,8 +23,12 @@ class WorkflowRefused(CallerError):
 
 
 class Workflows(Protocol):
-    """Both methods raise `WorkflowRefused` for good and `OutsideError` for now."""
+    """All methods raise `WorkflowRefused` for good and `OutsideError` for now."""
 
     def start_run(self, repo: str, workflow: str, ref: str, inputs: dict[str, str]) -> StartedRun | None: ...
 
     def find_run(self, repo: str, workflow: str, run_id: str) -> StartedRun | None: ...
+
+    def cancel_run(self, repo: str, ci_run_id: str) -> bool:
+        """Whether GitHub stops it now; False for one that is over."""
+        ...

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+
+from local.administration import Administration
 
 DISPATCH = "actions/create-workflow-dispatch"
 
@@ -109,6 +112,90 @@ def test_project_that_cannot_be_built_fails_the_run_and_tells_the_requester_why(
     assert "aicd init" in summary["error"]["message"]
     assert outbox(line)[0] == "DONE"
     assert line.rows("select count(*) from public.outbox where payload ->> 'template' = 'report'") == [(1,)]
+
+
+def set_policy(line: Any, **policy: Any) -> None:
+    line.database.execute("update public.projects set policy = %s", (json.dumps(policy),))
+
+
+def test_run_without_money_left_fails_before_github_is_asked_and_its_requester_hears_why(line: Any) -> None:
+    set_policy(line, budget_usd_day=0)
+    made = line.ingest()
+    answer = line.call(line.function("dispatch"))
+    assert answer.json["data"]["finished"] == 1
+    assert ci_runs(line, made["run_id"]) == []
+    [(result, error)] = line.rows("select result, summary_json -> 'error' from public.runs")
+    assert (result, error["code"]) == ("FAILED", "budget-exceeded")
+    assert "0.00 USD a day" in error["message"]
+    [(report,)] = line.rows("select id::text from public.outbox where payload ->> 'template' = 'report'")
+    assert line.store.describe_notice(report)["run"]["summary_json"]["error"] == error
+    assert line.call(line.function("notify")).json["data"]["finished"] == 2
+
+
+def test_run_beyond_the_projects_number_waits_for_a_place_without_an_attempt_counted(line: Any) -> None:
+    set_policy(line, max_parallel_runs=1)
+    first, second = line.ingest(), line.ingest()
+    client = line.function("dispatch")
+    counts = line.call(client).json["data"]
+    assert (counts["finished"], counts["postponed"]) == (1, 1)
+    [(waiting,)] = line.rows("select id::text from public.runs where reserved_at is null")
+    assert ci_runs(line, waiting) == []
+    [(attempts, reason)] = line.rows(
+        "select attempts, last_error from public.outbox where kind = 'dispatch' and state = 'PENDING'"
+    )
+    assert (attempts, "too-many-runs" in reason) == (0, True)
+    [busy] = {first["run_id"], second["run_id"]} - {waiting}
+    line.store.abandon_run(busy, "over", "It is over.")
+    line.make_due()
+    line.call(client)
+    assert len(ci_runs(line, waiting)) == 1
+
+
+def cancelled(line: Any) -> tuple[dict[str, Any], int]:
+    """A run that GitHub carries out, of a specification that was cancelled."""
+    made = line.ingest()
+    line.call(line.function("dispatch"))
+    [run] = ci_runs(line, made["run_id"])
+    with Administration(line.world.db_url) as operator:
+        operator.cancel_spec(made["spec_id"], "not needed")
+    return made, int(run["id"])
+
+
+def test_cancelled_specification_stops_its_run_on_github(line: Any) -> None:
+    made, ci_run_id = cancelled(line)
+    line.call(line.function("dispatch"))
+    [run] = ci_runs(line, made["run_id"])
+    assert (run["conclusion"], run["cancel_requested"]) == ("cancelled", True)
+    [(state, result)] = line.rows("select state, result from public.outbox where kind = 'cancel'")
+    assert (state, result["outcome"], result["ci_run_id"]) == ("DONE", "stopped", str(ci_run_id))
+
+
+def test_run_that_is_over_or_gone_leaves_nothing_to_stop(line: Any) -> None:
+    _, ci_run_id = cancelled(line)
+    line.world.github.post(f"runs/{ci_run_id}", status="completed", conclusion="success")
+    cancelled(line)
+    line.world.github.break_("actions/get-workflow-run", status=404, times=1)
+    line.call(line.function("dispatch"))
+    rows = line.rows("select state, result ->> 'outcome' from public.outbox where kind = 'cancel'")
+    assert rows == [("DONE", "nothing-to-stop")] * 2
+
+
+@pytest.mark.parametrize("operation", ["actions/get-workflow-run", "actions/cancel-workflow-run"])
+@pytest.mark.parametrize("status", [403, 500])
+def test_stop_that_github_cannot_carry_out_now_is_asked_for_again(line: Any, operation: str, status: int) -> None:
+    made, _ = cancelled(line)
+    client = line.function("dispatch")
+    line.world.github.break_(operation, status=status)
+    assert line.call(client).json["data"]["retried"] == 1
+    line.make_due()
+    line.call(client)
+    assert ci_runs(line, made["run_id"])[0]["conclusion"] == "cancelled"
+
+
+def test_tick_stops_runs_too(line: Any) -> None:
+    made, _ = cancelled(line)
+    assert line.call(line.function("tick")).json["data"]["cancel"]["finished"] == 1
+    assert ci_runs(line, made["run_id"])[0]["conclusion"] == "cancelled"
 
 
 def test_token_without_rights_is_named_and_waited_for(line: Any) -> None:
