@@ -98,7 +98,8 @@ def _rules_of(sprint: SprintAnswer) -> list[str]:
 def _document(answer: PlanAnswer, spec: Spec) -> dict[str, Any]:
     """The answer as the specification that a person would have written."""
     document: dict[str, Any] = {
-        "meta": {"project": spec.project or "project", "repo": spec.repo},
+        # Which repository it is does not change a rule, and a letter on one's own machine may name none.
+        "meta": {"project": "plan", "repo": "plan/plan"},
         "planning": {
             "epics": [
                 {"title": _text(epic.title) or "Epic", "sprints": [_sprint(sprint) for sprint in epic.sprints]}

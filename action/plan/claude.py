@@ -109,7 +109,13 @@ class Claude:
 
         for attempt in range(1, TRIES + 1):
             try:
-                return call()
+                message = call()
+                if isinstance(message, anthropic.types.Message):
+                    return message
+                # Whatever stands in between answered, with a page of its own.
+                wait = 2.0**attempt
+                if attempt == TRIES:
+                    raise _unreadable("no message")
             except anthropic.APIStatusError as error:
                 wait = _wait_before_retry(error, attempt)
                 if wait is None or attempt == TRIES:
@@ -119,9 +125,7 @@ class Claude:
                 if attempt == TRIES:
                     raise _unreachable() from error
             except anthropic.AnthropicError as error:
-                raise OutsideError(
-                    f"Claude's answer could not be read ({type(error).__name__}).", "Try again.", "claude-unreadable"
-                ) from error
+                raise _unreadable(type(error).__name__) from error
             self._sleep(wait)
         raise _unreachable()
 
@@ -219,6 +223,14 @@ def _time(text: str) -> datetime.datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def _unreadable(what: str) -> OutsideError:
+    return OutsideError(
+        f"Claude's answer could not be read ({what}).",
+        "Try again; if it lasts, look at what stands between the runner and the API.",
+        "claude-unreadable",
+    )
 
 
 def _unreachable() -> OutsideError:
