@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ MOST_CHANNEL_BYTES = 200_000_000
 LIMITS = {"CORE": 0, "FSIZE": 1_000_000_000, "AS": 32_000_000_000}
 MOST_PROCESSES = 1024
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+Listener = Callable[[bytes], str]
 # One attribute of the whole process, wanted by several threads: the last one to leave switches it off.
 _adoption = threading.Lock()
 _adopters: list[int] = []
@@ -83,12 +84,15 @@ class Cell:
         stdin: bytes = b"",
         environment: Mapping[str, str] | None = None,
         channel: bool = False,
+        listen: Listener | None = None,
     ) -> Outcome:
         """Run to the end, or to the limit; afterwards nothing of it is alive.
 
-        `channel` asks for a pipe to us; the number of its write end becomes the command's last argument.
+        `channel` asks for a pipe to us; the number of its write end becomes the command's last argument. `listen`
+        hears the output as it comes, and an empty piece whenever a moment passes without; its answer, if it is not
+        empty, is the reason why the program is stopped.
         """
-        return _Running(self, [str(word) for word in command], channel=channel).complete(
+        return _Running(self, [str(word) for word in command], channel=channel, listen=listen).complete(
             cwd or self.tree, stdin, {**self._environment(), **(environment or {})}, max(timeout_seconds, 0.1)
         )
 
@@ -187,8 +191,9 @@ def describe_isolation(*, reachable: bool) -> str:
 class _Running:
     """One program in a cell, from start to certain end."""
 
-    def __init__(self, cell: Cell, command: list[str], *, channel: bool) -> None:
+    def __init__(self, cell: Cell, command: list[str], *, channel: bool, listen: Listener | None = None) -> None:
         self.cell = cell
+        self.listen = listen
         self.command = command
         self.channel = channel
         self.kept: dict[str, bytearray] = {"output": bytearray(), "errors": bytearray(), "channel": bytearray()}
@@ -260,7 +265,9 @@ class _Running:
                         pending = _feed(selector, process, pending)
                     elif not self._take(key.fd, key.data):
                         selector.unregister(key.fileobj)
-                if time.monotonic() >= deadline:
+                if self.listen is not None:
+                    self.reason = self.reason or self.listen(b"")
+                if time.monotonic() >= deadline and not self.reason:
                     if process.poll() is None:
                         self.timed_out, self.reason = True, "it took longer than its time limit and was stopped"
                     break
@@ -278,6 +285,8 @@ class _Running:
         self.seen[name] += len(data)
         most_kept = MOST_CHANNEL_BYTES if name == "channel" else KEEP_BYTES
         self.kept[name] += data[: max(most_kept - len(self.kept[name]), 0)]
+        if self.listen is not None and name == "output" and data:
+            self.reason = self.reason or self.listen(data)
         if self.seen[name] > (MOST_CHANNEL_BYTES if name == "channel" else MOST_OUTPUT_BYTES):
             self.reason = f"it wrote more than {MOST_OUTPUT_BYTES // 1_000_000} MB and was stopped"
         return bool(data)

@@ -137,3 +137,17 @@ def _environment(entry: Path) -> bytes:
         return (entry / "environ").read_bytes()
     except OSError:
         return b""
+
+
+def test_listener_hears_the_output_as_it_comes_and_may_stop_the_program(cell: Cell) -> None:
+    heard: list[bytes] = []
+
+    def listen(piece: bytes) -> str:
+        heard.append(piece)
+        return "it said enough" if b"".join(heard).count(b"\n") >= 3 else ""
+
+    code = "import time\nwhile True:\n    print('line', flush=True)\n    time.sleep(0.05)\n"
+    outcome = cell.run([cell.python, "-I", "-c", code], timeout_seconds=10, listen=listen)
+    assert (outcome.exit_code, outcome.timed_out, outcome.reason) == (None, False, "it said enough")
+    assert b"" in heard
+    assert outcome.duration_seconds < 5
