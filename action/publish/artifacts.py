@@ -6,9 +6,7 @@ A run may leave a thousand files; their content stays on disk until it is sent.
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +41,7 @@ DENSE = (".png", ".jpg", ".jpeg", ".webm", ".zip")
 # People open these from the mail, so they are what their name says wherever they lie.
 OPENED = ("report.html", "report.md", "summary.json", "verdict.json", "change.patch")
 PACKED_FROM_BYTES = 16 * 2**10
-# Three times as fast as the usual 6 on reports and logs, for a sixth more bytes.
+# Of isal's 0 to 3: on reports and logs five times as fast as zlib at its fastest, and no larger.
 LEVEL = 2
 
 
@@ -74,9 +72,9 @@ class Artifact:
     def identity(self, run_id: str) -> str:
         """The same object of the same run has the same id, so that sending it twice keeps it once.
 
-        Two releases of zlib pack the same content to different bytes, which are different objects.
+        Two releases of what packs may make different bytes of the same content, which are different objects.
         """
-        packed_by = f" {self.encoding} {LEVEL} {zlib.ZLIB_RUNTIME_VERSION}" if self.encoding else ""
+        packed_by = f" {self.encoding} {LEVEL} {_packer_version()}" if self.encoding else ""
         return artifact_id(run_id, self.name, self.sha256 + packed_by)
 
     def note(self, run_id: str) -> ArtifactNote:
@@ -104,7 +102,9 @@ def artifact_in(kind: str, name: str, path: Path, secrets: tuple[str, ...]) -> A
 
 def pack(data: bytes, encoding: str) -> bytes:
     """The object's bytes; without a time in them, so that they are the same each time."""
-    return gzip.compress(data, LEVEL, mtime=0) if encoding == "gzip" else data
+    from isal import igzip
+
+    return igzip.compress(data, LEVEL, mtime=0) if encoding == "gzip" else data
 
 
 def collect_files(folders: Iterable[tuple[str, Path]], secrets: tuple[str, ...]) -> Iterator[Artifact]:
@@ -132,6 +132,12 @@ def redact(data: bytes, secrets: tuple[str, ...]) -> bytes:
     for secret in secrets:
         data = data.replace(secret.encode(), b"***")
     return data
+
+
+def _packer_version() -> str:
+    import isal
+
+    return str(isal.__version__)
 
 
 def _read(path: Path, secrets: tuple[str, ...]) -> bytes:

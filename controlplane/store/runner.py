@@ -36,6 +36,10 @@ class RunnerStore(Caller):
         arguments = {"run_id": run_id, "phase": phase, "message": message, "metadata": metadata, "event_id": event_id}
         return self._call("record_event_v1", str, **arguments)
 
+    def search_runs(self, run_id: str, query: str = "", limit: int = 5) -> list[Row]:
+        """Finished runs of this run's own specification that hold every word of the query, newest first."""
+        return self._call("search_runs_v1", list, run_id=run_id, query=query, limit=limit)
+
     def record_execution(self, run_id: str, execution: Mapping[str, Any]) -> str:
         """The execution's id. Written at its start and again at its end, when `id` is given."""
         execution = {"id": str(uuid.uuid4()), **execution}
@@ -44,6 +48,10 @@ class RunnerStore(Caller):
     def record_artifact(self, run_id: str, artifact: Mapping[str, Any]) -> str:
         """The artifact's id. Store its bytes first: a row never names an object that is not there."""
         return self._call("record_artifact_v1", str, run_id=run_id, artifact=artifact)
+
+    def record_artifacts(self, run_id: str, artifacts: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Their ids, as `record_artifact` each; one that is refused refuses all."""
+        return self._call("record_artifacts_v1", list, run_id=run_id, artifacts=list(artifacts))
 
     def record_pull_request(self, run_id: str, pull_request: Mapping[str, Any]) -> None:
         """Without a `url` only branch and commit are recorded."""

@@ -137,7 +137,7 @@ def all_effects(whole: Life) -> list[tuple[str, int]]:
 FEW = (
     ("after http POST rest/v1/rpc/start_run_v1", 1),
     ("after http POST repos/acme/greeting/pulls", 1),
-    ("after http POST rest/v1/rpc/record_artifact_v1", 4),
+    ("after http POST rest/v1/rpc/record_artifacts_v1", 1),
     ("after http POST rest/v1/rpc/finish_run_v1", 1),
 )
 

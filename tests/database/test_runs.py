@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.database.world import Persona, World, forbidden, refused
 
@@ -277,6 +278,19 @@ def test_artifact_in_a_bucket_is_described_with_its_place(world: World) -> None:
                 if one["payload"]["template"] == "report"]  # fmt: skip
     [told] = world.functions().call("describe_notice_v1", outbox_id=report["id"])["artifacts"]
     assert (told["store"], told["encoding"]) == ("s3://acme-evidence/aicd", "gzip")
+
+
+def test_many_artifacts_are_noted_in_one_call_or_none_of_them(world: World) -> None:
+    made = world.started()
+    runner = world.runner_of(made["run_id"])
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    artifacts = [{"id": one, "kind": "log", "name": one, "storage_path": f"{made['run_id']}/{one}"} for one in ids]
+    assert runner.call("record_artifacts_v1", run_id=made["run_id"], artifacts=Jsonb([])) == []
+    assert runner.call("record_artifacts_v1", run_id=made["run_id"], artifacts=artifacts[:2]) == ids[:2]
+    with refused(400, "bad-storage-path"):
+        evil = {"id": str(uuid.uuid4()), "kind": "log", "storage_path": "../evil"}
+        runner.call("record_artifacts_v1", run_id=made["run_id"], artifacts=[artifacts[2], evil])
+    assert world.value("select count(*) from artifacts") == 2
 
 
 @pytest.mark.parametrize(

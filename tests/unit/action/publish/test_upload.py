@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from action.publish.artifacts import Artifact, artifact_in, artifact_of
 from action.publish.shelves import S3Shelf, StorageShelf, open_shelf
-from action.publish.upload import MOST_REFUSALS, upload
+from action.publish.upload import MOST_REFUSALS, ROWS_AT_ONCE, upload
 from action.settings import Settings, read_settings
 from controlplane.errors import CallerError, OutsideError, UsageError
 from controlplane.s3 import S3Keys, parse_store, presign
@@ -47,10 +47,11 @@ class Recorder:
         self.types.append(content_type)
         return f"{run_id}/{artifact_id}"
 
-    def record_artifact(self, run_id: str, artifact: dict[str, Any]) -> None:
-        assert artifact["storage_path"] == f"{run_id}/{artifact['id']}"
-        self.calls.append(("row", artifact["id"]))
-        self.rows.append(artifact)
+    def record_artifacts(self, run_id: str, artifacts: Sequence[dict[str, Any]]) -> None:
+        for artifact in artifacts:
+            assert artifact["storage_path"] == f"{run_id}/{artifact['id']}"
+            self.calls.append(("row", artifact["id"]))
+            self.rows.append(artifact)
 
 
 def small(count: int) -> list[Artifact]:
@@ -59,11 +60,11 @@ def small(count: int) -> list[Artifact]:
 
 def test_bytes_are_stored_before_their_row() -> None:
     store = Recorder()
-    upload(StorageShelf(store), store, RUN_ID, small(9))
+    upload(StorageShelf(store), store, RUN_ID, small(ROWS_AT_ONCE * 2 + 9))
     for kind, identity in store.calls:
         if kind == "row":
             assert store.calls.index(("bytes", identity)) < store.calls.index(("row", identity))
-    assert len(store.calls) == 18
+    assert len(store.rows) == len({row["id"] for row in store.rows}) == ROWS_AT_ONCE * 2 + 9
 
 
 def test_one_upload_that_fails_is_told_and_stops_no_other() -> None:
@@ -185,7 +186,7 @@ class MoodyHandler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        self.server.seen.append(self.headers["content-md5"])
+        self.server.seen.append(self.path)
         self.send_response(self.server.mood.pop(0) if self.server.mood else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
