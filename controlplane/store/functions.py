@@ -37,8 +37,14 @@ class FunctionsStore(ControlCalls, LetterCalls, SubmissionCalls):
             "renew_mailbox_v1", object, mailbox_id=mailbox_id, history_id=history_id, watch_expires_at=watch_expires_at
         )
 
-    def fail_mailbox(self, mailbox_id: str, error: str, fix: str) -> None:
-        self._call("fail_mailbox_v1", object, mailbox_id=mailbox_id, error=error, fix=fix)
+    def fail_mailbox(self, mailbox_id: str, error: str, fix: str, retry_after_seconds: float | None = None) -> None:
+        """With the seconds that Google asked for, nobody asks it for this mailbox before they are over."""
+        given = {"mailbox_id": mailbox_id, "error": error, "fix": fix}
+        self._call("fail_mailbox_v2", object, **given, retry_after_seconds=retry_after_seconds)
+
+    def heal_mailbox(self, mailbox_id: str) -> bool:
+        """The mailbox works again; False when nothing was wrong with it."""
+        return self._call("heal_mailbox_v1", bool, mailbox_id=mailbox_id)
 
     def record_message(self, message: Mapping[str, Any]) -> Row:
         """For REFUSED, IGNORED and INVALID mail."""

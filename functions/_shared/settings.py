@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from controlplane.errors import AicdError
 from controlplane.logs import hide_secret
+from functions._shared.gmail.credentials import MailboxCredentials, read_credentials
 
 GMAIL_API = "https://gmail.googleapis.com/"
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address, not a password
@@ -74,11 +75,11 @@ class Environment:
         return int(value)
 
     def switch(self, name: str, *, default: bool) -> bool:
-        """`on` or `off`."""
+        """`on` or `off`, or else `true` or `false`."""
         value = self.text(name, "on" if default else "off").lower()
-        if value not in ("on", "off"):
+        if value not in ("on", "off", "true", "false"):
             self._problems.append(f"{name} is neither on nor off")
-        return value == "on"
+        return value in ("on", "true")
 
     def check(self) -> None:
         """Raise `Misconfigured`, naming every problem seen so far."""
@@ -109,21 +110,18 @@ class SupabaseSettings:
 
 @dataclass(frozen=True)
 class GoogleSettings:
-    """The OAuth client and the refresh token of the mailbox."""
+    """By what right the mailboxes are opened, and where Gmail is."""
 
-    client_id: str
-    client_secret: SecretStr
-    refresh_token: SecretStr
+    credentials: MailboxCredentials
     token_uri: str
     api_endpoint: str
 
     @classmethod
     def read(cls, environment: Environment) -> GoogleSettings:
+        token_uri = environment.url("GOOGLE_TOKEN_URI", GOOGLE_TOKEN_URI)
         return cls(
-            client_id=environment.text("GMAIL_CLIENT_ID"),
-            client_secret=environment.secret("GMAIL_CLIENT_SECRET"),
-            refresh_token=environment.secret("GMAIL_REFRESH_TOKEN"),
-            token_uri=environment.url("GOOGLE_TOKEN_URI", GOOGLE_TOKEN_URI),
+            credentials=read_credentials(environment, token_uri),
+            token_uri=token_uri,
             api_endpoint=environment.url("GMAIL_API_ENDPOINT", GMAIL_API),
         )
 
@@ -142,11 +140,16 @@ class GitHubSettings:
 
 @dataclass(frozen=True)
 class CallerSettings:
-    """Whose Google ID token a function believes: one exact audience, one exact service account."""
+    """Whose Google ID token a function believes: one exact audience, one exact service account.
+
+    `platform_verifies`: the service is closed by Google's IAM, which checks each token and takes its signature away
+    before we see it (AICD_PLATFORM_VERIFIES_CALLERS). Never for a service that `allUsers` may invoke.
+    """
 
     audience: str
     service_account: str
     certs_url: str
+    platform_verifies: bool = False
 
     @classmethod
     def read(cls, environment: Environment, prefix: str) -> CallerSettings:
@@ -155,4 +158,5 @@ class CallerSettings:
             audience=environment.text(f"{prefix}_AUDIENCE"),
             service_account=environment.text(f"{prefix}_SERVICE_ACCOUNT"),
             certs_url=environment.url("GOOGLE_CERTS_URL", GOOGLE_CERTS_URL),
+            platform_verifies=environment.switch("AICD_PLATFORM_VERIFIES_CALLERS", default=False),
         )

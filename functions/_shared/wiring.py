@@ -37,9 +37,9 @@ def open_store(settings: SupabaseSettings) -> FunctionsStore:
 
 
 def open_mailboxes(settings: GoogleSettings) -> Callable[[str], Mailbox]:
-    """One refresh token, one mailbox: whatever its address, the client is the same and kept."""
-    client = GmailClient(settings)
-    return lambda _email: client
+    """The client of each mailbox, made once and kept."""
+    clients: dict[str, GmailClient] = {}
+    return lambda email: clients.setdefault(email.lower(), GmailClient(settings, email))
 
 
 def open_intake(

@@ -1,8 +1,8 @@
 """A push handled: who calls is proven on the raw request, then the named mailbox is brought up to date.
 
 Pub/Sub repeats whatever is not answered with 2xx, so only what a repetition can heal is answered otherwise: nonsense,
-an unknown mailbox, and a mailbox whose operator must act are acknowledged. Nothing is lost by that: the cursor stays,
-and tick polls such a mailbox until it works again.
+an unknown mailbox, one whose operator must act, and one that Google wants to be left alone are acknowledged. Nothing is
+lost by that: the cursor stays, and tick polls such a mailbox until it works again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functions._shared.endpoint import Call
 from functions._shared.envelope import NO_CONTENT, Answer
 from functions._shared.gmail.errors import MailboxUnusable
 from functions._shared.intake.notification import UnusableNotification, parse_notification
-from functions._shared.intake.sync import Intake, sync_mailbox
+from functions._shared.intake.sync import Intake, MailboxResting, sync_mailbox
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class Push:
 
     def handle(self, call: Call) -> Answer:
         """Answer one push. Raises `NotAuthenticated`, and `OutsideError` for what is to be delivered again."""
-        self.proof.verify(call.header("Authorization"))
+        self.proof.verify_call(call)
         try:
             notification = parse_notification(call.body)
         except UnusableNotification as error:
@@ -42,6 +42,9 @@ class Push:
             report = sync_mailbox(notification.email, self.intake)
         except MailboxUnusable as error:
             log.error("mailbox unusable", code=error.code, reason=str(error), push_id=notification.push_id)  # noqa: TRY400
+            return ACKNOWLEDGED
+        except MailboxResting as error:
+            log.warning("push left to tick", code=error.code, reason=str(error), push_id=notification.push_id)
             return ACKNOWLEDGED
         if report is None:
             log.warning("push ignored", reason="unknown-mailbox", push_id=notification.push_id)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from controlplane.errors import AicdError, BrokenPromise, OutsideError
+from controlplane.errors import AicdError, BrokenPromise
 from functions._shared.callers.proof import CallerProof
 from functions._shared.endpoint import Call
 from functions._shared.envelope import Answer, describe_error
-from functions._shared.intake.sync import Intake, sync_mailbox
+from functions._shared.intake.sync import Intake
 from functions._shared.outbox.drain import Work, drain_outbox
-from functions._shared.ports import Row, TickStore
+from functions._shared.ports import TickStore
 from functions._shared.retention.sweep import sweep
+from functions.tick.mailboxes import MailboxCare
 
 log = structlog.get_logger(__name__)
 
-# A watch lives for seven days; renewed when less than six are left, it is renewed each day.
-RENEW_BEFORE = timedelta(days=6)
 # Each is a CI run to be dispatched; the others wait for the next minute.
 MOST_WOKEN = 100
 
@@ -76,43 +75,8 @@ class SafetyNet:
         return lambda _: drain_outbox(self.store, work).as_json()
 
     def _look_after_mailboxes(self, failures: list[AicdError]) -> dict[str, int]:
-        counts = {"watches_renewed": 0, "polled": 0, "failed": 0}
-        now = datetime.now(UTC)
-        for mailbox in self.store.list_mailboxes():
-            try:
-                counts["watches_renewed"] += self._renew(mailbox, now)
-                counts["polled"] += self._poll(mailbox, now)
-            except OutsideError as error:
-                counts["failed"] += 1
-                failures.append(error)
-        return counts
-
-    def _renew(self, mailbox: Row, now: datetime) -> bool:
-        expires_at = _moment(mailbox.get("watch_expires_at"))
-        if expires_at and expires_at - now > RENEW_BEFORE:
-            return False
-        mailbox_id = str(mailbox["mailbox_id"])
-        try:
-            watch = self.intake.gmail(str(mailbox["email"])).watch(self.settings.topic)
-        except AicdError as error:
-            self.store.fail_mailbox(mailbox_id, error.message, error.fix)
-            raise
-        self.store.renew_mailbox(mailbox_id, watch.history_id, watch.expires_at.isoformat())
-        return True
-
-    def _poll(self, mailbox: Row, now: datetime) -> bool:
-        pushed_at = _moment(mailbox.get("last_push_at"))
-        if pushed_at and (now - pushed_at).total_seconds() <= self.settings.poll_after_seconds:
-            return False
-        return sync_mailbox(str(mailbox["email"]), self.intake) is not None
-
-
-def _moment(value: Any) -> datetime | None:
-    """A timestamp as PostgREST writes it; None where there is none."""
-    if value is None or isinstance(value, datetime):
-        return value
-    moment = datetime.fromisoformat(str(value))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        care = MailboxCare(self.store, self.intake, self.settings.topic, self.settings.poll_after_seconds)
+        return care.look_after_all(datetime.now(UTC), failures)
 
 
 def _status(failures: list[AicdError]) -> int:

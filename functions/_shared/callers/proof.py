@@ -25,4 +25,4 @@ class CallerProof:
         if signature:
             verify_webhook(self.outbox_secret, call.header(TIMESTAMP_HEADER), signature, call.body, time.time())
         else:
-            self.oidc.verify(call.header("Authorization"))
+            self.oidc.verify_call(call)

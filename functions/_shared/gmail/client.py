@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from controlplane.errors import AicdError
 from functions._shared.gmail.errors import (
     MailboxUnusable,
+    other_mailbox,
     translate_credentials,
     translate_status,
+    translate_watch,
     unreachable,
 )
 from functions._shared.gmail.port import Arrival, HistoryPage, HistoryRecord, RawMail, Watch
@@ -30,11 +33,12 @@ FULL_SYNC_QUERY = "newer_than:30d"
 
 
 class GmailClient:
-    """One mailbox, the one that the refresh token belongs to. Building it costs nothing; the first call does."""
+    """One mailbox. Building it costs nothing; the first call does, and looks whose mailbox a refresh token opens."""
 
-    def __init__(self, settings: GoogleSettings, user_id: str = "me") -> None:
+    def __init__(self, settings: GoogleSettings, email: str) -> None:
         self._settings = settings
-        self._user = user_id
+        self._email = email
+        self._user = "me"
         self._lock = threading.Lock()
         self._service: Any = None
 
@@ -89,17 +93,22 @@ class GmailClient:
     def watch(self, topic: str) -> Watch:
         """Start or renew the watch. Its history id is where a mailbox without a cursor begins."""
         body = {"topicName": topic, "labelIds": ["INBOX"], "labelFilterBehavior": "include"}
-        return self._read(lambda users: users.watch(userId=self._user, body=body), _watch)
+        try:
+            return self._read(lambda users: users.watch(userId=self._user, body=body), _watch)
+        except AicdError as error:
+            raise translate_watch(error, topic) from error
 
     def _read(self, build_request: Callable[[Any], Any], parse: Callable[[Any], Value]) -> Value:
         return call_with_pauses(lambda: self._execute(build_request, parse), is_permanent=(MailboxUnusable,))
 
     def _execute(self, build_request: Callable[[Any], Any], parse: Callable[[Any], Value]) -> Value:
+        return self._send(build_request(self._users()), parse)
+
+    def _send(self, request: Any, parse: Callable[[Any], Value]) -> Value:
         import requests
         from google.auth.exceptions import GoogleAuthError
         from googleapiclient.errors import HttpError
 
-        request = build_request(self._users())
         try:
             return parse(request.execute(num_retries=0))
         except HttpError as error:
@@ -114,8 +123,18 @@ class GmailClient:
     def _users(self) -> Any:
         with self._lock:
             if self._service is None:
-                self._service = _build_service(self._settings, open_transport(self._settings))
+                self._service = self._open()
             return self._service.users()
+
+    def _open(self) -> Any:
+        credential = self._settings.credentials.of(self._email)
+        service = _build_service(self._settings, open_transport(credential.open(self._email)))
+        if not credential.names_mailbox:
+            profile = service.users().getProfile(userId=self._user, fields="emailAddress")
+            opened = self._send(profile, lambda answer: str(answer["emailAddress"]))
+            if opened.lower() != self._email.lower():
+                raise other_mailbox(self._email, opened)
+        return service
 
 
 def _build_service(settings: GoogleSettings, http: RequestsHttp) -> Any:

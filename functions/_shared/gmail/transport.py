@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions._shared.settings import GoogleSettings
-
 if TYPE_CHECKING:
     import httplib2  # type: ignore[import-untyped]
 
@@ -53,18 +51,10 @@ class RequestsHttp:
         self._session.close()
 
 
-def open_transport(settings: GoogleSettings) -> RequestsHttp:
+def open_transport(credentials: Any) -> RequestsHttp:
     """A session that refreshes its access token by itself."""
     import requests
     from google.auth.transport.requests import AuthorizedSession, Request
-    from google.oauth2.credentials import Credentials
 
-    credentials = Credentials(  # type: ignore[no-untyped-call]
-        token=None,
-        refresh_token=settings.refresh_token.get_secret_value(),
-        token_uri=settings.token_uri,
-        client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
-    )
     session = AuthorizedSession(credentials, auth_request=Request(requests.Session()))  # type: ignore[no-untyped-call]
     return RequestsHttp(session)

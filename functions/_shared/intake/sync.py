@@ -9,21 +9,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
-from controlplane.errors import NotFound, OutsideError
+from controlplane.errors import AicdError, NotFound, OutsideError
 from functions._shared.gmail.errors import MailboxUnusable, MailRefused
 from functions._shared.gmail.port import Mailbox, RawMail
 from functions._shared.intake.arrivals import Step, fetch_arrivals
 from functions._shared.intake.records import Envelope
 from functions._shared.intake.take_in import Reader, take_in
-from functions._shared.ports import IntakeStore
+from functions._shared.ports import IntakeStore, Row
 
 log = structlog.get_logger(__name__)
 
 # Past this many, Gmail as a whole is away and asking on only makes it worse.
 MOST_FETCH_FAILURES = 3
+
+
+class MailboxResting(OutsideError):
+    """Google wants to be left alone with this mailbox; tick asks it when the time has come."""
+
+    default_code = "gmail-resting"
 
 
 @dataclass(frozen=True)
@@ -48,18 +55,40 @@ class SyncReport:
 def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
     """Bring one mailbox up to date; None when it is not ours.
 
-    Raises `OutsideError` when something must be tried again, `MailboxUnusable` when its operator must act first; the
-    latter is recorded with the mailbox.
+    Raises `OutsideError` when something must be tried again, `MailboxUnusable` when its operator must act first, and
+    `MailboxResting` while Google wants to be left alone with it. The last two are known with the mailbox.
     """
     mailbox = intake.store.open_mailbox(email)
     if mailbox is None:
         return None
     mailbox_id = str(mailbox["mailbox_id"])
+    refuse_while_resting(mailbox)
     try:
         return _Sync(intake, mailbox_id, str(mailbox["email"]), mailbox.get("senders")).run(mailbox.get("history_id"))
-    except MailboxUnusable as error:
-        intake.store.fail_mailbox(mailbox_id, error.message, error.fix)
+    except OutsideError as error:
+        # Without a wish of Google's, what passes is told to whoever schedules the next try, and not kept.
+        if isinstance(error, MailboxUnusable) or (is_gmails(error) and error.retry_after_seconds):
+            intake.store.fail_mailbox(mailbox_id, error.message, error.fix, error.retry_after_seconds)
         raise
+
+
+def is_gmails(error: AicdError) -> bool:
+    """Whether it tells of the mailbox, and not of our database."""
+    return error.code.startswith("gmail-") or isinstance(error, MailboxUnusable)
+
+
+def refuse_while_resting(mailbox: Row) -> None:
+    """Raises `MailboxResting` until the moment that Google asked us to wait for."""
+    until = mailbox.get("retry_at")
+    if until is None:
+        return
+    left = (datetime.fromisoformat(str(until)) - datetime.now(UTC)).total_seconds()
+    if left > 0:
+        raise MailboxResting(
+            f"Google asked not to be asked for this mailbox for another {left:.0f} seconds.",
+            fix="Wait: tick asks it then.",
+            details={"retry_after_seconds": left},
+        )
 
 
 class _Sync:

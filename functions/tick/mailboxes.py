@@ -1,0 +1,90 @@
+"""The mailboxes, each minute: watches renewed in time, mail found that no push told of, and trouble written down.
+
+Each is looked after by itself, and its watch apart from its mail: a topic that Gmail may not publish to is a reason to
+poll, never one to leave the mail where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from controlplane.errors import AicdError
+from functions._shared.intake.sync import Intake, MailboxResting, is_gmails, refuse_while_resting, sync_mailbox
+from functions._shared.ports import Row, TickStore
+
+log = structlog.get_logger(__name__)
+
+# A watch lives for seven days; renewed when less than six are left, it is renewed each day.
+RENEW_BEFORE = timedelta(days=6)
+
+
+@dataclass(frozen=True)
+class MailboxCare:
+    """`poll_after_seconds`: a mailbox that was silent for so long is asked."""
+
+    store: TickStore
+    intake: Intake
+    topic: str
+    poll_after_seconds: float
+
+    def look_after_all(self, now: datetime, failures: list[AicdError]) -> dict[str, int]:
+        """What was done, counted; what went wrong is added to `failures`. Raises what the database has to say."""
+        counts = {"watches_renewed": 0, "polled": 0, "failed": 0, "resting": 0}
+        for mailbox in self.store.list_mailboxes():
+            with structlog.contextvars.bound_contextvars(mailbox_id=str(mailbox["mailbox_id"])):
+                self._look_after(mailbox, now, counts, failures)
+        return counts
+
+    def _look_after(self, mailbox: Row, now: datetime, counts: dict[str, int], failures: list[AicdError]) -> None:
+        try:
+            refuse_while_resting(mailbox)
+        except MailboxResting:
+            counts["resting"] += 1
+            return
+        renewed, trouble = self._try(mailbox, lambda: self._renew(mailbox, now), failures)
+        polled, more = self._try(mailbox, lambda: self._poll(mailbox, now), failures)
+        counts["watches_renewed"] += renewed
+        counts["polled"] += polled
+        counts["failed"] += trouble or more
+        if polled and not trouble and (mailbox.get("last_error") or mailbox.get("retry_at")):
+            self.store.heal_mailbox(str(mailbox["mailbox_id"]))
+
+    def _try(self, mailbox: Row, work: Callable[[], bool], failures: list[AicdError]) -> tuple[bool, bool]:
+        """(done, failed). Gmail's trouble is kept with the mailbox."""
+        try:
+            return work(), False
+        except AicdError as error:
+            failures.append(error)
+            if is_gmails(error):
+                wish = error.details.get("retry_after_seconds")
+                self.store.fail_mailbox(str(mailbox["mailbox_id"]), error.message, error.fix, wish)
+            return False, True
+
+    def _renew(self, mailbox: Row, now: datetime) -> bool:
+        expires_at = moment(mailbox.get("watch_expires_at"))
+        if expires_at and expires_at - now > RENEW_BEFORE:
+            return False
+        watch = self.intake.gmail(str(mailbox["email"])).watch(self.topic)
+        self.store.renew_mailbox(str(mailbox["mailbox_id"]), watch.history_id, watch.expires_at.isoformat())
+        return True
+
+    def _poll(self, mailbox: Row, now: datetime) -> bool:
+        pushed_at = moment(mailbox.get("last_push_at"))
+        is_fresh = pushed_at and (now - pushed_at).total_seconds() <= self.poll_after_seconds
+        # A mailbox in trouble is asked each minute: pushes may have come, and nobody could read what they told of.
+        if is_fresh and not mailbox.get("last_error") and not mailbox.get("retry_at"):
+            return False
+        return sync_mailbox(str(mailbox["email"]), self.intake) is not None
+
+
+def moment(value: Any) -> datetime | None:
+    """A timestamp as PostgREST writes it; None where there is none."""
+    if value is None or isinstance(value, datetime):
+        return value
+    read = datetime.fromisoformat(str(value))
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
