@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from controlplane.noun import Noun
+from functions._shared.notices.bounds import items, mapping, number, text, texts, whole
+from functions._shared.notices.planning import UNPLANNED, PlanFacts, QuestionLine, read_plan, read_questions
 
-Template = Literal["spec_received", "spec_invalid", "spec_cancelled", "report"]
+Template = Literal["spec_received", "spec_invalid", "spec_cancelled", "needs_input", "needs_approval", "report"]
 
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
-# Control characters, lone surrogates, and what turns the direction of writing: a line must read as it is stored.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ProblemLine(Noun):
@@ -83,7 +83,14 @@ class Notice(Noun):
     sprints: tuple[str, ...] = ()
     reason: str = ""
     problems: tuple[ProblemLine, ...] = ()
+    questions: tuple[QuestionLine, ...] = ()
+    plan: PlanFacts = Field(default_factory=PlanFacts)
     run: RunFacts = Field(default_factory=RunFacts)
+
+    @property
+    def is_unplanned(self) -> bool:
+        """A letter that nobody has planned yet."""
+        return self.sprints == (UNPLANNED,)
 
 
 def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None:
@@ -92,7 +99,7 @@ def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None
     mailbox = text(description.get("mailbox_email"), 320).strip()
     if not _ADDRESS.fullmatch(recipient) or not _ADDRESS.fullmatch(mailbox) or recipient.lower() == mailbox.lower():
         return None
-    spec, sprint = _mapping(description.get("spec")), _mapping(description.get("sprint"))
+    spec, sprint = mapping(description.get("spec")), mapping(description.get("sprint"))
     return Notice(
         outbox_id=outbox_id,
         template=description["template"],
@@ -106,45 +113,40 @@ def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None
         repo=text(spec.get("repo"), 200),
         spec_id=text(spec.get("id") or spec.get("spec_id"), 64),
         sprint=text(sprint.get("label"), 100),
-        sprints=tuple(text(item.get("label"), 100) for item in _items(spec.get("sprints"), most=20)),
+        sprints=tuple(text(item.get("label"), 100) for item in items(spec.get("sprints"), most=20)),
         reason=text(description.get("reason"), 2_000),
-        problems=tuple(_problem(item) for item in _items(description.get("problems"))),
-        run=_run(_mapping(description.get("run")), description),
+        problems=tuple(_problem(item) for item in items(description.get("problems"))),
+        questions=read_questions(description.get("questions")),
+        plan=read_plan(description.get("planning"), items(spec.get("sprints"), most=100)),
+        run=_run(mapping(description.get("run")), description),
     )
 
 
-def text(value: Any, limit: int) -> str:
-    """A bounded text without control characters; what is not text is shown as such."""
-    if value is None:
-        return ""
-    return _CONTROL.sub(" ", str(value))[:limit]
-
-
 def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
-    summary = _mapping(run.get("summary_json"))
-    pull_request = _mapping(summary.get("pull_request")) or _mapping(run.get("pull_request"))
+    summary = mapping(run.get("summary_json"))
+    pull_request = mapping(summary.get("pull_request")) or mapping(run.get("pull_request"))
     return RunFacts(
         run_id=text(run.get("id") or run.get("run_id"), 64),
         result=text(run.get("result"), 20),
         reason=text(_why_unjudged(summary), 2_000),
-        iterations=_whole(summary.get("iterations")),
-        isolation=tuple(text(line, 300) for line in _texts(summary.get("isolation"))),
-        criteria=tuple(_criterion(item) for item in _items(_mapping(summary.get("verdict")).get("criteria"))),
+        iterations=whole(summary.get("iterations")),
+        isolation=tuple(text(line, 300) for line in texts(summary.get("isolation"))),
+        criteria=tuple(_criterion(item) for item in items(mapping(summary.get("verdict")).get("criteria"))),
         pull_request_url=_link(
             summary.get("pull_request_url") or pull_request.get("url") or run.get("pull_request_url")
         ),
         ci_url=_link(run.get("ci_url") or run.get("url")),
         branch=text(summary.get("branch") or run.get("branch"), 200),
         commit=text(summary.get("commit") or run.get("commit"), 64),
-        cost_usd=_number(summary.get("cost_usd", summary.get("cost"))),
-        duration_seconds=_number(summary.get("duration_seconds")),
-        artifacts=tuple(_artifact(item) for item in _items(description.get("artifacts")) if item.get("storage_path")),
+        cost_usd=number(summary.get("cost_usd", summary.get("cost"))),
+        duration_seconds=number(summary.get("duration_seconds")),
+        artifacts=tuple(_artifact(item) for item in items(description.get("artifacts")) if item.get("storage_path")),
     )
 
 
 def _why_unjudged(summary: Mapping[str, Any]) -> str:
     """What the database (abandon_run_v1) or the runner wrote about a run that ended early."""
-    error, failure = _mapping(summary.get("error")), _mapping(summary.get("failure"))
+    error, failure = mapping(summary.get("error")), mapping(summary.get("failure"))
     return str(error.get("message") or " ".join(str(failure[key]) for key in ("message", "fix") if failure.get(key)))
 
 
@@ -152,8 +154,8 @@ def _problem(item: Mapping[str, Any]) -> ProblemLine:
     return ProblemLine(
         attachment=text(item.get("attachment"), 200),
         path=text(item.get("path"), 300),
-        line=_whole(item.get("line")),
-        column=_whole(item.get("column")),
+        line=whole(item.get("line")),
+        column=whole(item.get("column")),
         message=text(item.get("message"), 1_000),
     )
 
@@ -173,30 +175,10 @@ def _artifact(item: Mapping[str, Any]) -> ArtifactLine:
     return ArtifactLine(
         name=name,
         path=text(item.get("storage_path"), 300),
-        size=_whole(item.get("size")),
+        size=whole(item.get("size")),
         store=text(item.get("store"), 300),
         encoding=text(item.get("encoding"), 20),
     )
-
-
-def _items(value: Any, most: int = 50) -> Iterable[Mapping[str, Any]]:
-    return [item for item in value[:most] if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
-
-
-def _texts(value: Any, most: int = 10) -> list[str]:
-    return [item for item in value[:most] if isinstance(item, str)] if isinstance(value, list | tuple) else []
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _figure(value: Any) -> str:

@@ -135,7 +135,7 @@ def test_only_web_addresses_become_links(address: str) -> None:
     assert "Open the pull request" not in body(compose_mail(notice(run=run), (), DOMAIN), "html")
 
 
-@pytest.mark.parametrize("template", ["spec_received", "spec_invalid", "report"])
+@pytest.mark.parametrize("template", ["spec_received", "spec_invalid", "needs_input", "needs_approval", "report"])
 def test_html_needs_nothing_from_outside_and_knows_dark_screens(template: str) -> None:
     html = body(compose_mail(notice(template=template), (), DOMAIN), "html")
     assert "prefers-color-scheme: dark" in html
@@ -261,6 +261,65 @@ def test_sender_of_no_repository_is_shown_no_example_that_he_could_not_send() ->
         assert "What to do" not in text
 
 
+QUESTIONS = [
+    {"id": "Q3", "text": f"Which currency? {EVIL}", "blocking": True},
+    {"id": "Q4", "text": "Round\nup?", "blocking": False},
+]
+PLAN = {
+    "sprints": [
+        {
+            "label": "subtract",
+            "goals": ["The calculator subtracts"],
+            "stories": [{"id": "US1", "want": f"minus {EVIL}", "acceptance": [{"id": "US1.1", "text": "2 - 1 is 1"}]}],
+            "dod": {"coverage_min": 0.8, "unit_pass": True, "lint_pass": None, "custom": []},
+        }
+    ],
+    "confidence": 0.87,
+    "estimate": {"cost_usd": 1.5, "minutes": 12},
+    "questions": [{"id": "Q1", "text": "Blue or red?", "blocking": False}],
+}
+WAITING = {"id": "s-1", "repo": "o/r", "sprints": [{"id": "7e3a", "label": "subtract", "state": "NEEDS_APPROVAL"},
+                                                   {"id": "9b1c", "label": "later", "state": "PLANNED"}]}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_questions_are_numbered_as_they_were_asked_and_say_how_to_answer(kind: str) -> None:
+    text = body(compose_mail(notice(template="needs_input", questions=QUESTIONS), (), DOMAIN), kind)
+    assert "3." in text
+    assert "Round up? " in text
+    assert "only if it matters" in text
+    assert "Reply to this mail" in text.replace("reply to", "Reply to")
+    if kind == "html":
+        assert "<script>alert" not in text
+
+
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_plan_that_waits_is_shown_with_its_price_and_the_command_that_approves_it(kind: str) -> None:
+    told = notice(template="needs_approval", planning=PLAN, spec=WAITING)
+    text = body(compose_mail(told, (), DOMAIN), kind)
+    for wanted in ("US$ 1.50", "12 min", "87 %", "subtract", "2 - 1 is 1", "coverage_min 0.8", "unit_pass yes",
+                   "Blue or red?", "aicd sprint approve 7e3a"):  # fmt: skip
+        assert wanted in text, wanted
+    assert "9b1c" not in text
+    assert "lint_pass" not in text
+    if kind == "html":
+        assert "<script>alert" not in text
+
+
+def test_mail_that_asks_stays_in_its_thread_so_that_the_reply_finds_back() -> None:
+    mail = parsed(compose_mail(notice(template="needs_input", questions=QUESTIONS), (), DOMAIN))
+    assert mail["In-Reply-To"] == "<m1@example.org>"
+    assert mail["Auto-Submitted"] == "auto-replied"
+    assert mail["Subject"] == "Re: A greeting"
+
+
+def test_receipt_of_a_letter_says_that_it_is_planned_first() -> None:
+    letter = {"id": "s-1", "repo": "o/r", "sprints": [{"label": "planning"}]}
+    text = body(compose_mail(notice(template="spec_received", spec=letter, run=None), (), DOMAIN), "plain")
+    assert "Your letter was received" in text
+    assert "Sprint:" not in text
+
+
 def test_receipt_names_the_sprints() -> None:
     text = body(compose_mail(notice(template="spec_received", run=None, sprint=None), (), DOMAIN), "plain")
     assert "S1, S2" in text
@@ -274,9 +333,12 @@ def test_receipt_names_the_sprints() -> None:
         {"run": {"summary_json": "text"}, "problems": "text", "artifacts": [1, None]},
         {"run": {"summary_json": {"verdict": {"criteria": [None, {}]}, "cost_usd": "much", "duration_seconds": True}}},
         {"problems": [{"line": "3", "column": 2.5, "message": None}] * 200},
+        {"questions": "text", "planning": [1], "spec": {"sprints": 7}},
+        {"questions": [None, {"id": None, "text": None}, {"text": "x" * 9_999}] * 50, "planning": {"sprints": [None]}},
+        {"planning": {"sprints": [{"dod": [], "stories": [{"acceptance": ["x"]}]}], "estimate": {"cost_usd": "much"}}},
     ],
 )
-@pytest.mark.parametrize("template", ["spec_received", "spec_invalid", "report"])
+@pytest.mark.parametrize("template", ["spec_received", "spec_invalid", "needs_input", "needs_approval", "report"])
 def test_description_with_holes_still_makes_a_mail(template: str, broken: dict[str, Any]) -> None:
     assert len(bytes(compose_mail(notice(template=template, **broken), (Link("x", "https://x"),), DOMAIN))) > 500
 
