@@ -35,6 +35,7 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    correlation_id: str = ""
 
     def header(self, name: str) -> str:
         """The header's value, empty when it was not sent."""
@@ -82,7 +83,7 @@ def serve(
             answer = refuse_method(request.method, methods)
         else:
             query = {name: tuple(values) for name, values in request.args.lists()}
-            answer = handle(Call(request.method, request.path, headers, body, query))
+            answer = handle(Call(request.method, request.path, headers, body, query, correlation_id))
     except AicdError as error:
         answer = refuse(seen_from_outside(error))
         log.warning("request refused", code=error.code, reason=str(error), status=answer.status)

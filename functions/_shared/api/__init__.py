@@ -1,0 +1,1 @@
+"""The API: specifications handed in and looked at, by whatever HTTP door."""

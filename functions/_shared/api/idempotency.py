@@ -1,0 +1,126 @@
+"""Idempotency-Key as Stripe has it: one key, one effect, one answer for 24 hours.
+
+Kept is what the request itself decides: success, and what is wrong with what was sent. A fault of ours, and a refusal
+that others can lift (403, 409, 429), are not: the same key may try again, and the effect has an id made of the key, so
+that there is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from controlplane.errors import AicdError, CallerError, Conflict
+from functions._shared.api.callers import ApiCaller
+from functions._shared.api.ports import RequestStore
+from functions._shared.api.refusals import UNPROCESSABLE, Invalid
+from functions._shared.endpoint import Call, seen_from_outside
+from functions._shared.envelope import Answer, refuse
+
+log = structlog.get_logger(__name__)
+
+HEADER = "Idempotency-Key"
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+REPLAYED = "Idempotency-Replayed"
+# What others decide and may decide otherwise in a minute.
+NOT_KEPT = frozenset({401, 403, 409, 429})
+SERVER_ERROR = 500
+
+
+class KeyInUse(Conflict):
+    """The first request with this key is still being served."""
+
+    default_code = "request-in-progress"
+
+
+class KeyReused(CallerError):
+    """This key was used for another request."""
+
+    default_code = "idempotency-key-reused"
+    http_status = UNPROCESSABLE
+
+
+class BadKey(CallerError):
+    """An idempotency key is 1 to 255 visible ASCII characters."""
+
+    default_code = "idempotency-key-invalid"
+
+
+def read_key(call: Call) -> str:
+    """The key, empty where none was sent. Raises `BadKey`."""
+    key = call.header(HEADER)
+    if HEADER.lower() in call.headers and not KEY.fullmatch(key):
+        raise BadKey(fix="A random UUID will do.", details={"field": HEADER})
+    return key
+
+
+def serve_once(call: Call, caller: ApiCaller, store: RequestStore, serve: Callable[[], Answer]) -> Answer:
+    """`serve`'s answer, or the one that it gave to the same key before. Raises what it raises."""
+    key = read_key(call)
+    if not key:
+        return serve()
+    request_hash = hash_request(call)
+    begun = store.begin_request(caller.name, key, request_hash)
+    if begun["outcome"] == "replay":
+        return _again(int(begun["status"]), begun["response"])
+    if begun["outcome"] != "new":
+        raise _refusal(str(begun["outcome"]))
+    answer: Answer | None = None
+    try:
+        answer = _answered(serve)
+        return answer
+    finally:
+        _finish(answer, caller, key, request_hash, call.correlation_id, store)
+
+
+def hash_request(call: Call) -> str:
+    """Of method, path, media type and body: with another one of them it is another request."""
+    parts = (call.method, call.path.rstrip("/"), call.header("Content-Type"), hashlib.sha256(call.body).hexdigest())
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()
+
+
+def _answered(serve: Callable[[], Answer]) -> Answer:
+    try:
+        return serve()
+    except Invalid as error:
+        return error.answer()
+    except CallerError as error:
+        seen = seen_from_outside(error)
+        if not isinstance(seen, CallerError):
+            raise
+        return refuse(seen)
+
+
+def _finish(
+    answer: Answer | None, caller: ApiCaller, key: str, request_hash: str, correlation_id: str, store: RequestStore
+) -> None:
+    """Keep the answer, or give the key free. The effect is there already: failing here must not hide it."""
+    is_kept = answer is not None and answer.status < SERVER_ERROR and answer.status not in NOT_KEPT
+    kept: dict[str, Any] = {}
+    if answer is not None and is_kept:
+        meta = {"correlation_id": correlation_id, **answer.meta}
+        # As text: what is asked for again comes letter for letter, and the database has an order of its own for keys.
+        told = json.dumps({"data": answer.data, "errors": list(answer.errors), "meta": meta})
+        kept = {"told": told, "headers": dict(answer.headers)}
+    try:
+        status = answer.status if answer is not None and is_kept else SERVER_ERROR
+        store.finish_request(caller.name, key, request_hash, status, kept)
+    except AicdError as error:
+        log.warning("idempotency key not finished", code=error.code, reason=str(error))
+
+
+def _again(status: int, kept: Mapping[str, Any]) -> Answer:
+    told = json.loads(kept["told"])
+    headers = {**kept["headers"], REPLAYED: "true"}
+    return Answer(told["data"], status, tuple(told["errors"]), headers, told["meta"])
+
+
+def _refusal(outcome: str) -> AicdError:
+    if outcome == "mismatch":
+        return KeyReused(fix="Make up a new key for each request; repeat one only with the very same body.")
+    return KeyInUse(fix="Try again in a second.", details={"retry_after_seconds": 1})

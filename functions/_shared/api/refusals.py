@@ -1,0 +1,92 @@
+"""What the API refuses, each with its code and status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from controlplane.errors import AicdError, CallerError, Conflict, NotFound
+from controlplane.spec import Problem
+from functions._shared.envelope import Answer
+
+MOST_PROBLEMS = 50
+UNPROCESSABLE = 422
+
+
+class TooManyRequests(CallerError):
+    """You have asked too often; `retry_after_seconds` says when you are served again."""
+
+    default_code = "too-many-requests"
+    http_status = 429
+
+
+class UnsupportedMediaType(CallerError):
+    """The body's media type is none that is read here."""
+
+    default_code = "media-type-unsupported"
+    http_status = 415
+
+
+class Unreadable(CallerError):
+    """The body is not what its media type says."""
+
+    default_code = "body-not-json"
+
+
+class Invalid(AicdError):
+    """What was sent can be read, and not be used. `problems` are the envelope's errors."""
+
+    default_code = "invalid"
+    http_status = UNPROCESSABLE
+
+    def __init__(self, problems: Sequence[dict[str, Any]]) -> None:
+        super().__init__(str(problems[0]["message"]), code=str(problems[0]["code"]))
+        self.problems = tuple(problems[:MOST_PROBLEMS])
+
+    def answer(self) -> Answer:
+        return Answer(status=self.http_status, errors=self.problems)
+
+
+class NoSpec(NotFound):
+    """There is no such specification for you."""
+
+    default_code = "spec-not-found"
+
+
+class HashDiffers(Conflict):
+    """What is stored is not what was declared."""
+
+    default_code = "hash-mismatch"
+
+
+def invalid_fields(error: ValidationError, code: str = "field-invalid") -> Invalid:
+    """Each field that pydantic refused, by its dotted path; never what was sent."""
+    return Invalid(
+        [
+            {
+                "code": code,
+                "message": f"{one['msg']}.".replace("..", "."),
+                "field": ".".join(str(step) for step in one["loc"]) or "body",
+            }
+            for one in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+    )
+
+
+def invalid_spec(problems: Sequence[Problem], *, positions: bool) -> Invalid:
+    """Each problem of a specification. `positions` is False where lines and columns would be of a text that the caller
+    never saw."""
+    return Invalid(
+        [
+            {
+                "code": "spec-invalid",
+                "message": problem.message,
+                "field": problem.path or "spec",
+                **({"line": problem.line} if positions and problem.line else {}),
+                **({"column": problem.column} if positions and problem.column else {}),
+            }
+            for problem in problems
+        ]
+    )

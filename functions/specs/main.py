@@ -1,0 +1,63 @@
+"""specs' entry point: environment → settings → the wired function."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+import functions_framework
+
+from controlplane.store.connection import Connection, connect
+from controlplane.store.submissions import MemberCalls
+from functions._shared.api.callers import Callers, presented_token
+from functions._shared.api.submit import Intake
+from functions._shared.bucket import read_bucket
+from functions._shared.endpoint import serve
+from functions._shared.envelope import Rendered
+from functions._shared.settings import Environment, SupabaseSettings
+from functions._shared.wiring import open_store
+from functions.specs.handing_in import HandingIn
+from functions.specs.looking import Looking
+from functions.specs.routes import Api
+
+if TYPE_CHECKING:
+    import flask
+
+# A specification of 1 MiB as a JSON text, with every other character escaped; whatever is larger is uploaded.
+BODY_LIMIT_BYTES = 2 * 1_024 * 1_024
+
+
+@functools.cache
+def wire() -> Api:
+    """Built at the first request and kept for the process."""
+    environment = Environment(os.environ)
+    supabase = SupabaseSettings.read(environment)
+    plans_letters = environment.switch("AICD_PLANNER", default=True)
+    bucket = read_bucket(environment)
+    environment.check()
+    store = open_store(supabase)
+    connection = Connection(url=supabase.url, publishable_key=supabase.publishable_key)
+    members = MemberCalls(connect(connection, presented_token))
+    return Api(
+        callers=Callers(store, members),
+        requests=store,
+        handing_in=HandingIn(Intake(store, plans_letters), store),
+        looking=Looking(store, members, bucket),
+    )
+
+
+@functions_framework.http
+def main(request: flask.Request) -> Rendered:
+    """/specs and below, and /openapi.json."""
+    if request.path == "/openapi.json" and request.method in ("GET", "HEAD"):
+        from functions.specs.openapi import render
+
+        return render()
+    return serve(
+        request,
+        lambda call: wire().handle(call),
+        component="specs",
+        methods=("GET", "POST"),
+        limit_bytes=BODY_LIMIT_BYTES,
+    )
