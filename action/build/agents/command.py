@@ -23,14 +23,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from action.build.agents.housing import give_away, prepare_tools
 from action.build.agents.seam import Attempt, Task
-from action.verify.account import is_reachable
-from action.verify.area import account_locks
-from action.verify.interpreter import find_interpreter
-from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
+from action.verify.sandbox import Cell, Outcome, open_cell
 from controlplane.errors import UsageError
 
-LAUNCHER = Path(__file__).resolve().parents[2] / "verify" / "inside" / "launch.py"
 MAX_USAGE_BYTES = 64 * 1024
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
 # RUNNER_TRACKING_ID lets GitHub's runner end what survives even us.
@@ -48,41 +45,22 @@ class CommandAgent:
         self._cache_dir = cache_dir
 
     def work(self, task: Task) -> Attempt:
-        tools, isolation = self._tools(task)
+        needed = [task.repository, *_paths_in(self._command)]
+        tools, isolation = prepare_tools(task.scratch, needed, self._cache_dir)
         folder = task.scratch / f"attempt-{task.iteration}"
         shutil.rmtree(folder, ignore_errors=True)
         with open_cell(folder, tools) as cell:
             variables = _hand_over(task, cell)
-            _give_away(cell, task.repository)
+            give_away(cell, task.repository)
             outcome = cell.run(
                 ["/bin/sh", "-c", self._command],
                 timeout_seconds=task.timeout_seconds,
                 cwd=task.repository,
                 environment=variables,
+                listen=lambda _: task.watch(),
             )
         task.log.write_bytes(outcome.output + outcome.errors)
         return _attempt(outcome, isolation, _usage(Path(variables["AICD_USAGE_FILE"])))
-
-    def _tools(self, task: Task) -> tuple[Tools, str]:
-        """What the sandbox needs, and what the report says of it. Another user must be able to come to everything."""
-        task.scratch.mkdir(parents=True, exist_ok=True)
-        launcher = task.scratch / "launch.py"
-        shutil.copyfile(LAUNCHER, launcher)
-        launcher.chmod(0o644)
-        interpreter = find_interpreter(self._cache_dir)
-        needed = [launcher, task.repository, *_paths_in(self._command)]
-        closed = [path.name for path in needed if not is_reachable(path)]
-        closed += [] if interpreter.reachable else [interpreter.executable.name]
-        tools = Tools(
-            python=interpreter.executable,
-            launcher=launcher,
-            # Last, so that the runner's own Python comes first where the agent's user can reach it.
-            path=os.pathsep.join([os.environ.get("PATH", os.defpath), str(interpreter.executable.parent)]),
-            lock_folder=account_locks(),
-            reachable=not closed,
-        )
-        why = f" (another user cannot come to {', '.join(closed)})" if closed and os.geteuid() == 0 else ""
-        return tools, describe_isolation(reachable=not closed) + why
 
 
 def _hand_over(task: Task, cell: Cell) -> dict[str, str]:
@@ -100,16 +78,6 @@ def _hand_over(task: Task, cell: Cell) -> dict[str, str]:
     return {**kept, **named, "AICD_ITERATION": str(task.iteration), "CI": "true", "NO_COLOR": "1"}
 
 
-def _give_away(cell: Cell, folder: Path) -> None:
-    """Hand the folder and all in it to the sandbox's user, where it has one."""
-    if cell.owner is None:
-        return
-    os.chown(folder, cell.owner, cell.owner)
-    for root, directories, files in os.walk(folder):
-        for name in (*directories, *files):
-            os.chown(Path(root) / name, cell.owner, cell.owner, follow_symlinks=False)
-
-
 def _paths_in(command: str) -> list[Path]:
     try:
         words = shlex.split(command)
@@ -119,7 +87,9 @@ def _paths_in(command: str) -> list[Path]:
 
 
 def _attempt(outcome: Outcome, isolation: str, usage: dict[str, Any]) -> Attempt:
-    if outcome.reason:
+    if outcome.reason in ("cancelled", "out-of-money"):
+        ending, reason = outcome.reason, f"The command was stopped: {outcome.reason}."
+    elif outcome.reason:
         ending, reason = (
             ("timed-out" if outcome.timed_out else "stopped"),
             f"The command was stopped: {outcome.reason}.",

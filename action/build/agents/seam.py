@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
 
 from controlplane.noun import Noun
 
-Ending = Literal["done", "failed", "timed-out", "stopped"]
+Ending = Literal["done", "failed", "timed-out", "stopped", "paused", "needs-input", "out-of-money", "cancelled"]
 
 
 class Attempt(Noun):
     """How one attempt ended. Whether the work is good is for the judge to say, never for the agent.
 
     `is_in_place` is true of an agent that knows what the branch must hold, once it holds that: then no difference is
-    an answer, too.
+    an answer, too. `resume_at` (ISO 8601) belongs to `paused`; `error` is a code where trying again in this run is of
+    no use; `details` is kept with the execution.
     """
 
     ending: Ending
@@ -27,13 +31,18 @@ class Attempt(Noun):
     output_tokens: int | None = None
     isolation: str = ""
     is_in_place: bool = False
+    resume_at: str = ""
+    session: str = ""
+    error: str = ""
+    details: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Task:
     """`text` is the whole assignment in Markdown, `feedback` what failed last time (empty at first).
 
-    `repository` is the folder to work in; `scratch` belongs to the agent alone; `log` receives its output.
+    `repository` is the folder to work in; `scratch` belongs to the agent alone; `log` receives its output. `watch` is
+    asked every moment whether the work has to stop: `cancelled`, `out-of-money`, or nothing.
     """
 
     text: str
@@ -43,6 +52,7 @@ class Task:
     scratch: Path
     log: Path
     timeout_seconds: float
+    watch: Callable[[], str] = str
 
 
 class Agent(Protocol):

@@ -1,0 +1,86 @@
+"""Counting what an answer cost while it passes through: from its events, or from its document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from action.money import Usage
+from action.money.usage import read_usage
+
+MOST_LINE_BYTES = 4_000_000
+CHARACTERS_PER_TOKEN = 3
+
+
+class Meter:
+    """Feed it the body as it comes; `usage` says what is known at any time.
+
+    Of a stream that breaks off, the tokens that came are guessed from their length: they are paid for, too.
+    """
+
+    def __init__(self, *, streamed: bool) -> None:
+        self.model = ""
+        self.message = ""
+        self.complete = False
+        self._streamed = streamed
+        self._rest = b""
+        self._numbers: dict[str, Any] = {}
+        self._characters = 0
+
+    def feed(self, data: bytes) -> None:
+        self._rest += data
+        if not self._streamed:
+            self._rest = self._rest[: MOST_LINE_BYTES * 8]
+            return
+        *lines, self._rest = self._rest.split(b"\n")
+        self._rest = self._rest[-MOST_LINE_BYTES:]
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._event(_parse(line[5:]))
+
+    def close(self) -> None:
+        """The body is at its end."""
+        if not self._streamed:
+            document = _parse(self._rest)
+            self._opening(document)
+            self.complete = document.get("type") == "message"
+
+    @property
+    def usage(self) -> Usage | None:
+        """None when nothing was begun that could cost anything."""
+        if not self.message:
+            return None
+        usage = read_usage(self._numbers)
+        guessed = -(-self._characters // CHARACTERS_PER_TOKEN)
+        if self._streamed and not self.complete and guessed > usage.output_tokens:
+            usage = usage.model_copy(update={"output_tokens": guessed})
+        return usage
+
+    def _event(self, event: dict[str, Any]) -> None:
+        kind = event.get("type")
+        if kind == "message_start":
+            self._opening(_object(event.get("message")))
+        elif kind == "content_block_delta":
+            delta = _object(event.get("delta"))
+            self._characters += sum(len(text) for text in delta.values() if isinstance(text, str))
+        elif kind == "message_delta":
+            known = _object(event.get("usage"))
+            self._numbers.update({name: value for name, value in known.items() if value is not None})
+        elif kind == "message_stop":
+            self.complete = True
+
+    def _opening(self, message: dict[str, Any]) -> None:
+        self.message = str(message.get("id") or "")
+        self.model = str(message.get("model") or "")
+        self._numbers = _object(message.get("usage"))
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        return _object(json.loads(data))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,293 @@
+"""The loopback proxy: it holds the key, counts every call into the ledger, and refuses what the budget cannot pay.
+
+The agent gets `http://127.0.0.1:PORT` and a token that is worth nothing elsewhere and dies with the run. Only the two
+calls that Claude Code needs are passed on, to one address, with headers from a closed list.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from action.build.agents.claude.allowance import allow
+from action.build.agents.claude.key import API, ClaudeKey
+from action.build.agents.claude.limits import LimitSeen, find_resume_time
+from action.build.agents.claude.meter import Meter
+from action.money import Ledger
+
+MOST_REQUEST_BYTES = 40_000_000
+MOST_AT_ONCE = 12
+CALLS = ("/v1/messages", "/v1/messages/count_tokens")
+PASSED_ON = ("accept", "anthropic-beta", "anthropic-version", "content-type", "user-agent", "x-app")
+PASSED_BACK = ("content-type", "retry-after", "request-id", "x-should-retry")
+# What an SDK would wait for inside a runner; beyond it the run is set aside instead.
+LONGEST_WAIT_SECONDS = 60.0
+# Idle for so long means dead: the API sends a ping at least each quarter of a minute.
+TIMEOUT = httpx.Timeout(600.0, connect=15.0)
+SPENT = "aicd: the budget of this run is spent"
+
+
+@dataclass
+class Facts:
+    """What passed through, for the judgement of an attempt. `statuses` are the API's own answers, in order."""
+
+    calls: int = 0
+    refused_for_money: bool = False
+    statuses: list[int] = field(default_factory=list)
+    limit: LimitSeen | None = None
+    unreachable: bool = False
+
+
+class Proxy:
+    """A context manager: from start to stop it listens on 127.0.0.1."""
+
+    def __init__(
+        self,
+        key: ClaudeKey,
+        ledger: Ledger,
+        upstream: str = API,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.token = f"aicd-run-{secrets.token_urlsafe(24)}"
+        self._key = key
+        self._ledger = ledger
+        self._upstream = upstream.rstrip("/")
+        self._clock = clock
+        self._facts = Facts()
+        self._lock = threading.Lock()
+        # Deciding and keeping back the money are one step, else two calls at once would spend it twice.
+        self._deciding = threading.Lock()
+        self._server: _Server | None = None
+        local = urlsplit(upstream).hostname in ("127.0.0.1", "localhost", "::1")
+        self._client = httpx.Client(timeout=TIMEOUT, trust_env=not local, follow_redirects=False)
+
+    @property
+    def address(self) -> str:
+        assert self._server is not None, "the proxy has not been started"
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="claude-proxy", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+        self._client.close()
+
+    def take_facts(self) -> Facts:
+        """What happened since the last time this was asked."""
+        with self._lock:
+            facts, self._facts = self._facts, Facts()
+        return facts
+
+    def is_ours(self, headers: Any) -> bool:
+        given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(str(given).encode("utf-8", "replace"), self.token.encode())
+
+    @contextmanager
+    def forward(self, path: str, query: str, headers: Any, body: bytes) -> Iterator[Passing | Refusal]:
+        """Make the call; what the block reads from it is counted when the block ends."""
+        try:
+            document = json.loads(body)
+            assert isinstance(document, dict)
+        except (ValueError, RecursionError, AssertionError):
+            yield Refusal(400, "invalid_request_error", "The body is no JSON object.")
+            return
+        counted = path == CALLS[0]
+        with self._deciding:
+            allowance = allow(document, len(body), self._ledger.left() if counted else None, self._ledger.table)
+            if allowance is None:
+                with self._lock:
+                    self._facts.refused_for_money = True
+                yield Refusal(400, "invalid_request_error", SPENT)
+                return
+            held = self._ledger.hold(allowance.most_usd)
+            if counted:
+                held.__enter__()
+        try:
+            changed = allowance.document is not document
+            sent = json.dumps(allowance.document, ensure_ascii=False).encode() if changed else body
+            with self._ask(path, query, headers, sent) as passing:
+                yield passing
+                if counted and isinstance(passing, Passing):
+                    self._count(passing.meter)
+        finally:
+            if counted:
+                held.__exit__(None, None, None)
+
+    @contextmanager
+    def _ask(self, path: str, query: str, headers: Any, body: bytes) -> Iterator[Passing | Refusal]:
+        sent = {name: headers[name] for name in PASSED_ON if headers.get(name)}
+        sent |= {"accept-encoding": "identity", **self._key.headers()}
+        url = f"{self._upstream}{path}" + (f"?{query}" if query else "")
+        try:
+            request = self._client.build_request("POST", url, headers=sent, content=body)
+            response = self._client.send(request, stream=True)
+        except httpx.HTTPError:
+            with self._lock:
+                self._facts.unreachable = True
+            yield Refusal(502, "api_error", "The Claude API cannot be reached from this runner.")
+            return
+        try:
+            yield self._passing(response)
+        finally:
+            response.close()
+
+    def _passing(self, response: httpx.Response) -> Passing:
+        hopeless = False
+        error = b""
+        if response.status_code >= 400:
+            error = response.read()[:100_000]
+        with self._lock:
+            self._facts.calls += 1
+            self._facts.unreachable = False
+            self._facts.statuses.append(response.status_code)
+            if response.status_code in (429, 529):
+                seen = find_resume_time(response.status_code, response.headers, error, self._clock())
+                self._facts.limit = seen
+                hopeless = (seen.resume_at - self._clock()).total_seconds() > LONGEST_WAIT_SECONDS and seen.is_told
+            elif response.status_code < 400:
+                self._facts.limit = None
+        streamed = "text/event-stream" in response.headers.get("content-type", "")
+        return Passing(
+            response, Meter(streamed=streamed), error, hopeless=hopeless or response.status_code in (401, 403)
+        )
+
+    def _count(self, meter: Meter) -> None:
+        meter.close()
+        usage = meter.usage
+        if usage is not None:
+            self._ledger.add("builder", meter.model, usage, meter.message)
+
+
+@dataclass
+class Passing:
+    """An answer on its way back. `hopeless`: asking again would only wait, so the agent is told not to."""
+
+    response: httpx.Response
+    meter: Meter
+    error: bytes
+    hopeless: bool
+
+    def headers(self) -> dict[str, str]:
+        names = [name for name in self.response.headers if name in PASSED_BACK or name.startswith("anthropic-")]
+        back = {name: self.response.headers[name] for name in names}
+        return {**back, "x-should-retry": "false"} if self.hopeless else back
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it comes; a connection that breaks ends it early, as it ended for us."""
+        if self.response.status_code >= 400:
+            yield self.error
+            return
+        try:
+            for piece in self.response.iter_raw():
+                self.meter.feed(piece)
+                yield piece
+        except httpx.HTTPError:
+            return
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Our own no, in the API's shape."""
+
+    status: int
+    kind: str
+    message: str
+
+    def body(self) -> bytes:
+        return json.dumps({"type": "error", "error": {"type": self.kind, "message": self.message}}).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, *arguments: Any) -> None:
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke is the caller's matter."""
+
+
+def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 60.0
+        server_version, sys_version = "aicd", ""
+
+        def do_HEAD(self) -> None:
+            self._head(200 if self.path.startswith("/api/hello") else 404, {"content-length": "0"})
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+
+        def do_POST(self) -> None:
+            parts = urlsplit(self.path)
+            length = self.headers.get("content-length", "")
+            if not proxy.is_ours(self.headers):
+                self._refuse(Refusal(401, "authentication_error", "The token is not this run's."))
+            elif parts.path not in CALLS:
+                self._refuse(Refusal(404, "not_found_error", "Only messages are passed on."))
+            elif not length.isdecimal() or int(length) > MOST_REQUEST_BYTES:
+                self._refuse(Refusal(413, "request_too_large", "The request is too large."))
+            else:
+                body = self.rfile.read(int(length))
+                with proxy.forward(parts.path, parts.query, self.headers, body) as passing:
+                    self._refuse(passing) if isinstance(passing, Refusal) else self._pass_back(passing)
+
+        def _pass_back(self, passing: Passing) -> None:
+            self._head(passing.response.status_code, passing.headers())
+            try:
+                for piece in passing.pieces():
+                    self.wfile.write(piece)
+                    self.wfile.flush()
+            except OSError:
+                # Nobody listens any more; what came is counted all the same.
+                self.close_connection = True
+
+        def _refuse(self, refusal: Refusal) -> None:
+            self._head(refusal.status, {"content-type": "application/json", "x-should-retry": "false"})
+            self.wfile.write(refusal.body())
+
+        def _head(self, status: int, headers: dict[str, str]) -> None:
+            """No length is told: the end of the connection is the end of the body, also of one that broke off."""
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("connection", "close")
+            self.end_headers()
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            """What passed is in the ledger; a line for each on stderr would only be noise."""
+
+    return Handler
