@@ -89,6 +89,10 @@ class Claude:
         self._sleep = sleep
         self._client = _open_client(key.get_secret_value(), timeout_seconds)
 
+    def close(self) -> None:
+        """Let the connection go."""
+        self._client.close()
+
     def ask(self, system: Sequence[Mapping[str, Any]], turns: Sequence[Turn], schema: Mapping[str, Any]) -> Reply:
         """Ask once; the answer follows `schema` unless `stop_reason` says otherwise."""
         question: dict[str, Any] = {

@@ -86,6 +86,7 @@ def decide_letter(context: Context, started: Run, spec: Spec, dialogue: Dialogue
     except LimitReached as limit:
         return _pause(context, started, limit)
     finally:
+        claude.close()
         _settle(context, ledger)
     record_call(context, started, outcome, prompt, float(ledger.spent("planner")))
     questions = find_questions(outcome, confidence_min(started.policy), first=len(dialogue.questions) + 1)

@@ -55,7 +55,10 @@ def request(text: str = "Please let the calculator subtract.", **changes: Any) -
 def planned(asked: PlanRequest | None = None, **options: Any) -> Planned | Unplanned:
     waits: list[float] = []
     claude = Claude(SecretStr(KEY), DEFAULT_MODEL, sleep=waits.append, **options)
-    return plan_letter(asked or request(), claude)
+    try:
+        return plan_letter(asked or request(), claude)
+    finally:
+        claude.close()
 
 
 def test_letter_becomes_a_plan_with_one_call(play: Play) -> None:
