@@ -49,7 +49,10 @@ class Administration:
         return dict(self._call("create_project_v1", json.dumps(dict(project))))
 
     def allow_sender(self, pattern: str, repo: str | None, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Let an address, or a domain as `*@example.com`, target a repository; None stands for every one."""
+        """Let an address, or a domain as `*@example.com`, target a repository; None stands for every one.
+
+        options: {daily_limit?, needs_approval?, budget_usd_day?, budget_usd_month?}; what is not there stays as it is.
+        """
         return dict(self._call("allow_sender_v1", pattern, repo, json.dumps(dict(options or {}))))
 
     def disallow_sender(self, pattern: str) -> int:
@@ -87,6 +90,11 @@ class Administration:
         """Take a dead row away; the row as it was. Raises NotFound, and Conflict for a row that is not dead."""
         return dict(self._call("drop_outbox_v1", outbox_id, reason))
 
+    def list_sprints(self, state: str | None = None, repo: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Sprints in one state, or all that are not over: approve_sprint's answer with repo, title, requester,
+        created_at, questions, estimate and error."""
+        return list(self._call("list_sprints_v1", state, repo, str(limit)))
+
     def approve_sprint(self, sprint_id: str) -> dict[str, Any]:
         """{sprint_id, spec_id, label, state, resume_at, run_id}. Raises NotFound, and Conflict where nothing waits."""
         return dict(self._call("approve_sprint_v1", sprint_id))
@@ -119,6 +127,30 @@ class Administration:
     def set_retention(self, kind: Literal["table", "bucket"], name: str, keep_days: int | None) -> dict[str, Any]:
         """How long a table's rows or a bucket's objects are kept; None for ever. docs/architecture.md names them."""
         return dict(self._call("set_retention_v1", kind, name, None if keep_days is None else str(keep_days)))
+
+    def list_retention(self) -> list[dict[str, Any]]:
+        """[{kind, name, keep_days, changed_at}] of everything that can expire; keep_days None: for ever."""
+        return list(self._call("list_retention_v1"))
+
+    def list_members(self, repo: str | None = None, organisation: str | None = None) -> list[dict[str, Any]]:
+        """[{user_id, email, role, repo, organisation, created_at}]; repo None: of the whole organisation."""
+        return list(self._call("list_members_v1", repo, organisation))
+
+    def add_member(self, member: Mapping[str, Any]) -> dict[str, Any]:
+        """{email or user_id, repo or organisation, role} → {user_id, role, was}. Raises NotFound, CallerError."""
+        return dict(self._call("add_member_v1", json.dumps(dict(member))))
+
+    def remove_member(self, member: Mapping[str, Any]) -> bool:
+        """{email or user_id, repo or organisation}; False when he did not belong there."""
+        return bool(self._call("remove_member_v1", json.dumps(dict(member))))
+
+    def list_senders(self, repo: str | None = None) -> list[dict[str, Any]]:
+        """The allow-list: [{pattern, repo, daily_limit, needs_approval, budget_usd_day, budget_usd_month}]."""
+        return list(self._call("list_senders_v1", repo))
+
+    def list_spending(self, since: str, repo: str | None = None) -> list[dict[str, Any]]:
+        """[{repo, requester, kind, model, calls, cost_usd, input_tokens, output_tokens}] since a day (YYYY-MM-DD)."""
+        return list(self._call("list_spending_v1", since, repo))
 
     def configure_webhook(self, kind: str, url: str, secret: str) -> None:
         """Where the cloud's database webhook goes for one kind of outbox row."""

@@ -6,23 +6,19 @@ the verbs create_api_key_v1 and revoke_api_key_v1.
 
 from __future__ import annotations
 
-import os
-import uuid
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from controlplane.errors import UsageError
+from local.commands.operate import AsJson, OnlyRepo, day, open_administration, parse_id, print_table
 from local.commands.output import print_json, say
 from local.commands.token import parse_ttl
 
-if TYPE_CHECKING:
-    from local.administration import Administration
-
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+COLUMNS = ("id", "key", "repository", "may", "state", "used", "name")
 
 
 class Scope(StrEnum):
@@ -50,7 +46,7 @@ def create(
     wanted |= {"repo": repo} if repo else {"organisation": organisation}
     if expires is not None:
         wanted["expires_in_seconds"] = parse_ttl(expires)
-    with _open() as operator:
+    with open_administration() as operator:
         made = operator.create_api_key(wanted)
     if as_json:
         print_json(made)
@@ -66,11 +62,8 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """End a key at once."""
-    try:
-        key_id = str(uuid.UUID(key_id))
-    except ValueError as error:
-        raise UsageError(f"'{key_id}' is not a key's id.", fix="Copy it from `aicd key list`.") from error
-    with _open() as operator:
+    key_id = parse_id(key_id, "a key's id", "Copy it from `aicd key list`.")
+    with open_administration() as operator:
         newly = operator.revoke_api_key(key_id, reason)
     if as_json:
         print_json({"id": key_id, "revoked": True, "newly": newly})
@@ -79,26 +72,20 @@ def revoke(
 
 
 @app.command("list")
-def list_keys(
-    repo: Annotated[str | None, typer.Option(help="Only this repository's.")] = None, as_json: AsJson = False
-) -> None:
+def list_keys(repo: OnlyRepo = None, as_json: AsJson = False) -> None:
     """Show the keys, without their secrets; the newest first."""
-    with _open() as operator:
+    with open_administration() as operator:
         keys = operator.list_api_keys(repo)
     if as_json:
         print_json({"keys": keys})
         return
-    for key in keys:
-        print("\t".join(_cells(key)))
+    print_table(COLUMNS, [_cells(key) for key in keys])
     say(f"{len(keys)} keys. End one with: aicd key revoke ID")
 
 
 def _cells(key: dict[str, Any]) -> tuple[str, ...]:
-    state = (
-        f"revoked {_day(key['revoked_at'])}" if key["revoked_at"] else f"until {_day(key['expires_at']) or 'revoked'}"
-    )
-    used = f"used {_day(key['last_used_at'])}" if key["last_used_at"] else "never used"
-    shown = "".join(character if character.isprintable() else " " for character in key["name"])
+    state = f"revoked {day(key['revoked_at'])}" if key["revoked_at"] else f"until {day(key['expires_at']) or 'revoked'}"
+    used = f"used {day(key['last_used_at'])}" if key["last_used_at"] else "never used"
     return (
         key["id"],
         f"aicd_{key['prefix']}_…",
@@ -106,20 +93,5 @@ def _cells(key: dict[str, Any]) -> tuple[str, ...]:
         ",".join(key["scopes"]),
         state,
         used,
-        shown,
+        key["name"],
     )
-
-
-def _day(moment: str | None) -> str:
-    return str(moment or "")[:10]
-
-
-def _open() -> Administration:
-    from local.administration import Administration
-
-    db_url = os.environ.get("DB_URL", "")
-    if not db_url:
-        raise UsageError(
-            "DB_URL is not set.", fix="Set it to the address of the database's owner.", code="db-url-missing"
-        )
-    return Administration(db_url)

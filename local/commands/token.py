@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from controlplane.errors import UsageError
+from local.commands.operate import AsJson, open_administration, parse_id
 from local.commands.output import print_json, say
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DEFAULT_TTL = {"functions": "90d", "runner": "30d"}
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("mint")
@@ -60,14 +58,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """End a token at once. Needs DB_URL, the address of the database's owner."""
-    from local.administration import Administration
-
-    db_url = os.environ.get("DB_URL", "")
-    if not db_url:
-        raise UsageError(
-            "DB_URL is not set.", fix="Set it to the address of the database's owner.", code="db-url-missing"
-        )
-    with Administration(db_url) as operator:
+    with open_administration() as operator:
         newly = operator.revoke_token(jti, reason)
     if as_json:
         print_json({"jti": jti, "revoked": True, "newly": newly})
@@ -84,14 +75,7 @@ def parse_ttl(text: str) -> int:
 
 
 def _require_uuid(option: str, text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        return str(uuid.UUID(text))
-    except ValueError as error:
-        raise UsageError(
-            f"{option} takes a uuid, not '{text}'.", fix="Copy the id as it is in the database."
-        ) from error
+    return None if text is None else parse_id(text, f"a uuid for {option}", "Copy the id as it is in the database.")
 
 
 def _read_signing_key(path: Path | None) -> str:

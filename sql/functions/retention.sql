@@ -279,8 +279,13 @@ declare
     before integer;
 begin
     select keep_days into before from public.retention_policies where kind = p_kind and name = p_name for update;
-    insert into public.retention_policies (kind, name, keep_days) values (p_kind, p_name, p_keep_days)
-    on conflict (kind, name) do update set keep_days = excluded.keep_days, changed_at = now();
+    begin
+        insert into public.retention_policies (kind, name, keep_days) values (p_kind, p_name, p_keep_days)
+        on conflict (kind, name) do update set keep_days = excluded.keep_days, changed_at = now();
+    exception when check_violation then
+        perform private.refuse(400, 'bad-retention', format('%s:%s is not kept for %s days.', p_kind, p_name, p_keep_days),
+            'aicd retention list names what expires. The least is 90 days for audit_log, 62 for ledger, 30 for messages, 8 for outbox, artifacts and specs, 1 for the others.');
+    end;
     perform private.audit('set_retention', 'retention_policies', p_kind || ':' || p_name, null,
         jsonb_build_object('keep_days', p_keep_days, 'was', before));
     return jsonb_build_object('kind', p_kind, 'name', p_name, 'keep_days', p_keep_days);
