@@ -5,7 +5,6 @@ A run may leave a thousand files; their content stays on disk until it is sent.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -49,7 +48,8 @@ LEVEL = 2
 class Artifact:
     """`name` is shown to people; the storage key is made of ids only. `size` and `sha256` are those of the content.
 
-    `read` gives the content with every secret cut out, from disk where it lies there.
+    `read` gives the content with every secret cut out, from disk where it lies there; `is_current` says whether it is
+    still the one that was noted.
     """
 
     kind: str
@@ -57,6 +57,7 @@ class Artifact:
     size: int
     sha256: str
     read: Callable[[], bytes]
+    is_current: Callable[[], bool] = lambda: True
 
     @property
     def content_type(self) -> str:
@@ -95,9 +96,20 @@ def artifact_of(kind: str, name: str, data: bytes) -> Artifact:
 
 def artifact_in(kind: str, name: str, path: Path, secrets: tuple[str, ...]) -> Artifact:
     """From a file, of which the first MAX_BYTES are kept."""
-    read = functools.partial(_read, path, secrets)
-    data = read()
-    return Artifact(kind, name, len(data), hashlib.sha256(data).hexdigest(), read)
+    noted = _stamp(path)
+    raw = _read(path)
+    data = redact(raw, secrets)
+    # Half a gigabyte is not searched twice for what it does not hold.
+    held = secrets if data != raw else ()
+
+    def is_current() -> bool:
+        return _stamp(path) == noted
+
+    def read() -> bytes:
+        again = _read(path)
+        return redact(again, held if is_current() else secrets)
+
+    return Artifact(kind, name, len(data), hashlib.sha256(data).hexdigest(), read, is_current)
 
 
 def pack(data: bytes, encoding: str) -> bytes:
@@ -140,6 +152,12 @@ def _packer_version() -> str:
     return str(isal.__version__)
 
 
-def _read(path: Path, secrets: tuple[str, ...]) -> bytes:
+def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        return redact(file.read(MAX_BYTES), secrets)
+        return file.read(MAX_BYTES)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Another one after the file was written to."""
+    told = path.stat()
+    return told.st_ino, told.st_size, told.st_mtime_ns

@@ -94,11 +94,11 @@ def test_storage_is_told_that_a_packed_object_is_a_gzip_file() -> None:
 def test_log_that_grew_since_it_was_noted_is_said_to_be_what_is_stored(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_bytes(b"one")
-    noted = artifact_in("log", "logs/a.log", log, ())
-    log.write_bytes(b"one two")
+    noted = artifact_in("log", "logs/a.log", log, (SECRET,))
+    log.write_bytes(f"one {SECRET} two".encode())
     store = Recorder()
     upload(StorageShelf(store), store, RUN_ID, [noted])
-    assert store.rows[0]["sha256"] == hashlib.sha256(b"one two").hexdigest()
+    assert store.rows[0]["sha256"] == hashlib.sha256(b"one *** two").hexdigest()
 
 
 @pytest.fixture(scope="module")
