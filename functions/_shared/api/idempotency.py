@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from functions._shared.api.ports import RequestStore
 from functions._shared.api.refusals import UNPROCESSABLE, Invalid
 from functions._shared.endpoint import Call, seen_from_outside
 from functions._shared.envelope import Answer, refuse
+from functions._shared.ports import Row
 
 log = structlog.get_logger(__name__)
 
@@ -64,18 +66,55 @@ def serve_once(call: Call, caller: ApiCaller, store: RequestStore, serve: Callab
     key = read_key(call)
     if not key:
         return serve()
-    request_hash = hash_request(call)
-    begun = store.begin_request(caller.name, key, request_hash)
+    claim = Claim(caller.name, key, hash_request(call), call.correlation_id, store)
+    begun = claim.begin()
     if begun["outcome"] == "replay":
         return _again(int(begun["status"]), begun["response"])
+    if begun["outcome"] == "mismatch":
+        raise KeyReused(fix="Make up a new key for each request; repeat one only with the very same body.")
     if begun["outcome"] != "new":
-        raise _refusal(str(begun["outcome"]))
-    answer: Answer | None = None
-    try:
-        answer = _answered(serve)
-        return answer
-    finally:
-        _finish(answer, caller, key, request_hash, call.correlation_id, store)
+        raise KeyInUse(fix="Try again in a second.", details={"retry_after_seconds": 1})
+    return claim.serve(serve)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One request's hold on one key."""
+
+    caller: str
+    key: str
+    request_hash: str
+    correlation_id: str
+    store: RequestStore
+
+    def begin(self) -> Row:
+        """Claims the key before anything is done: only `new` may be served."""
+        return self.store.begin_request(self.caller, self.key, self.request_hash)
+
+    def serve(self, serve: Callable[[], Answer]) -> Answer:
+        """Its answer, kept with the key or not. Raises what is no answer to keep."""
+        answer: Answer | None = None
+        try:
+            answer = _answered(serve)
+            return answer
+        finally:
+            self._finish(answer)
+
+    def _finish(self, answer: Answer | None) -> None:
+        """Keep the answer, or give the key free. The effect is there already: failing here must not hide it."""
+        status, kept = SERVER_ERROR, {}
+        if answer is not None and answer.status < SERVER_ERROR and answer.status not in NOT_KEPT:
+            status, kept = answer.status, self._spell(answer)
+        try:
+            self.store.finish_request(self.caller, self.key, self.request_hash, status, kept)
+        except AicdError as error:
+            log.warning("idempotency key not finished", code=error.code, reason=str(error))
+
+    def _spell(self, answer: Answer) -> dict[str, Any]:
+        meta = {"correlation_id": self.correlation_id, **answer.meta}
+        # As text: what is asked for again comes letter for letter, and the database has an order of its own for keys.
+        told = json.dumps({"data": answer.data, "errors": list(answer.errors), "meta": meta})
+        return {"told": told, "headers": dict(answer.headers)}
 
 
 def hash_request(call: Call) -> str:
@@ -96,31 +135,7 @@ def _answered(serve: Callable[[], Answer]) -> Answer:
         return refuse(seen)
 
 
-def _finish(
-    answer: Answer | None, caller: ApiCaller, key: str, request_hash: str, correlation_id: str, store: RequestStore
-) -> None:
-    """Keep the answer, or give the key free. The effect is there already: failing here must not hide it."""
-    is_kept = answer is not None and answer.status < SERVER_ERROR and answer.status not in NOT_KEPT
-    kept: dict[str, Any] = {}
-    if answer is not None and is_kept:
-        meta = {"correlation_id": correlation_id, **answer.meta}
-        # As text: what is asked for again comes letter for letter, and the database has an order of its own for keys.
-        told = json.dumps({"data": answer.data, "errors": list(answer.errors), "meta": meta})
-        kept = {"told": told, "headers": dict(answer.headers)}
-    try:
-        status = answer.status if answer is not None and is_kept else SERVER_ERROR
-        store.finish_request(caller.name, key, request_hash, status, kept)
-    except AicdError as error:
-        log.warning("idempotency key not finished", code=error.code, reason=str(error))
-
-
 def _again(status: int, kept: Mapping[str, Any]) -> Answer:
     told = json.loads(kept["told"])
     headers = {**kept["headers"], REPLAYED: "true"}
     return Answer(told["data"], status, tuple(told["errors"]), headers, told["meta"])
-
-
-def _refusal(outcome: str) -> AicdError:
-    if outcome == "mismatch":
-        return KeyReused(fix="Make up a new key for each request; repeat one only with the very same body.")
-    return KeyInUse(fix="Try again in a second.", details={"retry_after_seconds": 1})

@@ -1,0 +1,1 @@
+"""What GitHub tells of pull requests and deployments."""

@@ -1,0 +1,1 @@
+"""A door for other systems: specifications, signed with a secret of their own."""
