@@ -32,6 +32,7 @@ class StackIdentity:
     service_jwt: str = field(repr=False)
     github_token: str = field(repr=False)
     outbox_secret: str = field(repr=False)
+    github_webhook_secret: str = field(repr=False)
     runner: str = "verbs"
 
     def url(self, part: str) -> str:
@@ -57,6 +58,10 @@ class StackIdentity:
             "TICK_URL": self.url("tick"),
             "HEALTH_URL": f"{self.url('health')}/health",
             "RUNNER_TOKEN_URL": self.url("runner-token"),
+            "SPECS_URL": self.url("specs"),
+            "WEBHOOK_URL": self.url("webhook"),
+            "GITHUB_WEBHOOK_URL": self.url("github-webhook"),
+            "GITHUB_WEBHOOK_SECRET": self.github_webhook_secret,
             "GMAIL_URL": self.url("google"),
             "GITHUB_URL": self.url("github"),
             "MAILBOX": MAILBOX,

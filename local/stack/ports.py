@@ -18,6 +18,9 @@ PREFERRED = {
     "tick": 54344,
     "health": 54345,
     "runner-token": 54346,
+    "specs": 54347,
+    "webhook": 54348,
+    "github-webhook": 54349,
 }
 SEARCH = 400
 

@@ -42,6 +42,9 @@ FUNCTIONS = {
     "tick": "tick",
     "health": "health",
     "runner-token": "runner_token",
+    "specs": "specs",
+    "webhook": "webhook",
+    "github-webhook": "github_webhook",
 }
 
 
@@ -162,20 +165,20 @@ class Stack:
             self._closing.callback(options.state_file.unlink, missing_ok=True)
 
     def _secrets(self, data: Path) -> dict[str, str]:
-        """Keys that must survive a restart of the stack on the same data."""
+        """Keys that must survive a restart of the stack on the same data; what is new in this version is added."""
 
         from local.gateway.keys import generate_signing_jwk
 
         kept = data / "secrets.json"
-        if kept.exists():
-            loaded: dict[str, str] = json.loads(kept.read_text())
-            return loaded
+        known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
         secrets = {
             "signing_jwk": json.dumps(generate_signing_jwk()),
             "publishable_key": make_secret("sb_publishable_"),
             "secret_key": make_secret("sb_secret_"),
             "github_token": make_secret("ghs_"),
             "outbox_secret": make_secret(),
+            "github_webhook_secret": make_secret(),
+            **known,
         }
         kept.touch(mode=0o600)
         kept.write_text(json.dumps(secrets))
@@ -210,6 +213,7 @@ class Stack:
             service_jwt=mint_jwt(jwk, {"role": "service_role"}, TOKEN_SECONDS),
             github_token=secrets["github_token"],
             outbox_secret=secrets["outbox_secret"],
+            github_webhook_secret=secrets["github_webhook_secret"],
             runner=choose_mode(),
         )
 
@@ -237,6 +241,7 @@ class Stack:
             "SUPABASE_PUBLISHABLE_KEY": identity.publishable_key,
             "AICD_FUNCTIONS_TOKEN": token.token,
             "AICD_OUTBOX_SECRET": identity.outbox_secret,
+            "AICD_GITHUB_WEBHOOK_SECRET": identity.github_webhook_secret,
             "AICD_SCHEDULER_SERVICE_ACCOUNT": SCHEDULER_ACCOUNT,
             "AICD_PUSH_AUDIENCE": identity.url("gmail-push") + "/",
             "AICD_PUSH_SERVICE_ACCOUNT": PUSH_ACCOUNT,

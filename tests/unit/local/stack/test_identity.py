@@ -29,6 +29,7 @@ def identity(pid: int) -> StackIdentity:
         service_jwt="s",
         github_token="ghs_x",
         outbox_secret="o",
+        github_webhook_secret="w",
     )
 
 
