@@ -111,7 +111,7 @@ def _begin_run(dsn: str, run_id: str) -> str:
             "insert into projects (id, organisation_id, name, repo)"
             " values (%(project)s, %(organisation)s, 'p', 'acme/p')",
             "insert into specs (id, project_id, repo, storage_path, sha, size, title, created_by)"
-            " values (%(spec)s::uuid, %(project)s, 'acme/p', %(spec)s::text || '/source', repeat('a', 64), 1, 't', 'a@b.c')",
+            " values (%(spec)s::uuid, %(project)s, 'p', %(spec)s::text || '/source', repeat('a', 64), 1, 't', 'a@b')",
             "insert into sprints (id, spec_id, project_id, label, state, plan_json)"
             " values (%(sprint)s, %(spec)s, %(project)s, 'S1', 'RUNNING', '{}')",
             "insert into runs (id, sprint_id, spec_id, project_id, ci_run_id, started_at)"
