@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, computed_field
+from pydantic import Field, InstanceOf, computed_field
 
 from controlplane.noun import Noun
+from controlplane.testcase import Cases as Cases
+from controlplane.testcase import Outcome as Outcome
+from controlplane.testcase import TestCase as TestCase
 
-Outcome = Literal["passed", "failed", "error", "skipped", "xfailed"]
 Kind = Literal["junit", "coverage", "playwright", "lighthouse", "sarif", "lint", "unknown"]
-
-
-class TestCase(Noun):
-    """One test as the report has it. `node_id` is pytest's `path::class::name` where known, else `classname::name`.
-
-    `group` tells runs apart: `base` (the base's tests), `change` (the change's own), empty for reports from outside.
-    """
-
-    __test__ = False  # not a pytest class
-
-    node_id: str
-    outcome: Outcome
-    duration_seconds: float | None = None
-    message: str = ""
-    file: str = ""
-    line: int | None = None
-    group: Literal["", "base", "change"] = ""
 
 
 class TestTotals(Noun):
@@ -41,8 +27,8 @@ class TestTotals(Noun):
     skipped: int = 0
 
     @classmethod
-    def count(cls, cases: tuple[TestCase, ...]) -> TestTotals:
-        outcomes = [case.outcome for case in cases]
+    def count(cls, cases: Sequence[TestCase]) -> TestTotals:
+        outcomes = cases.outcomes() if isinstance(cases, Cases) else [case.outcome for case in cases]
         return cls(
             total=len(outcomes),
             passed=outcomes.count("passed"),
@@ -86,7 +72,8 @@ class EvidenceFile(Noun):
     issues: int | None = None
     problems: tuple[str, ...] = ()
     tool: str = Field("", exclude=True, description="Which program wrote it, where the report says so: ruff, mypy …")
-    cases: tuple[TestCase, ...] = Field((), exclude=True)
+    # In this order: Cases is looked at as a tuple only by who wants each of them.
+    cases: InstanceOf[Cases] | tuple[TestCase, ...] = Field((), exclude=True, union_mode="left_to_right")
     lines: tuple[FileCoverage, ...] = Field((), exclude=True)
     findings: tuple[str, ...] = Field((), exclude=True, description="path:line: text, at most 50.")
     severities: dict[str, int] = Field(default_factory=dict, exclude=True, description="SARIF findings by severity.")

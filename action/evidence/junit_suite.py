@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from action.evidence.figures import parse_count
@@ -43,12 +43,9 @@ class Suite:
         bad = tuple(f'{key}="{one_line(attributes[key], 40)}"' for key, value in declared.items() if value is None)
         return cls(element, one_line(attributes.get("name", ""), 80), declared, bad)
 
-    def count(self, outcome: Outcome) -> None:
-        self.own.tests += 1
-        if outcome in ("failed", "error"):
-            self.own.failing += 1
-        elif outcome != "passed":
-            self.own.skipped += 1
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        failing = outcomes.count("failed") + outcomes.count("error")
+        self.own.add(Count(len(outcomes), failing, len(outcomes) - failing - outcomes.count("passed")))
 
     def absorb(self, suite: Suite) -> None:
         self.inner.add(suite.own)

@@ -49,7 +49,10 @@ class Allowance:
             raise UnreadableReport("the reports together are larger than 256 MiB, so this one was not read")
 
     def take_case(self) -> None:
-        self.cases_left -= 1
+        self.take_cases(1)
+
+    def take_cases(self, count: int) -> None:
+        self.cases_left -= count
         if self.cases_left < 0:
             raise UnreadableReport("there are more than 120,000 test cases and suites in the reports together")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from action.evidence.folder import Found, find_files
 from action.evidence.formats import choose_xml_reader, find_json_format, find_text_formats
@@ -15,16 +15,16 @@ from action.evidence.source import HEAD_BYTES, check_size, decode, open_report, 
 from action.evidence.wording import one_line, without_colours
 from action.evidence.xmlstream import ForeignDocument, XmlStream
 from controlplane.evidence import Evidence, EvidenceFile, Kind
+from controlplane.testcase import Cases, Group
 
-Group = Literal["", "base", "change"]
 
-
-def read_reports(paths: Sequence[Path], *, group: Group = "") -> Evidence:
+def read_reports(paths: Sequence[Path], *, group: Group | None = "") -> Evidence:
     """What the report files at `paths` say; folders are walked. Never raises for what is in a file.
 
-    `group` is stamped on every test case. A file that is unreadable has every figure None, a problem that says why, and
-    in `could_be` the kinds it may have been. A file found in a folder that is simply something else (a page, a picture)
-    is listed too, with an empty `could_be`.
+    `group` is stamped on every test case. None leaves them in the groups that the report names, and is for reports that
+    we wrote ourselves: in any other one, a group is what somebody would like us to believe. A file that is unreadable
+    has every figure None, a problem that says why, and in `could_be` the kinds it may have been. A file found in a
+    folder that is simply something else (a page, a picture) is listed too, with an empty `could_be`.
     """
     allowance = Allowance()
     files = [_read_found(found, allowance) for found in find_files(paths)]
@@ -34,7 +34,10 @@ def read_reports(paths: Sequence[Path], *, group: Group = "") -> Evidence:
     )
 
 
-def _in_group(file: EvidenceFile, group: Group) -> EvidenceFile:
+def _in_group(file: EvidenceFile, group: Group | None) -> EvidenceFile:
+    """Readers of formats other than JUnit know of no group, so there is nothing to take from their cases."""
+    if isinstance(file.cases, Cases):
+        return file if group is None else file.model_copy(update={"cases": file.cases.in_group(group)})
     if not group or not file.cases:
         return file
     return file.model_copy(update={"cases": tuple(case.model_copy(update={"group": group}) for case in file.cases)})
