@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify-bundle": ("local.commands.verify_bundle", "Check an evidence bundle: signature, hashes, verdict."),
     "spec": ("local.commands.spec", "Check a specification, or print its JSON Schema."),
     "mail": ("local.commands.mail", "Check a mail as the front door would."),
+    "gmail": ("local.commands.gmail", "Authorise a mailbox at Google, or check that its credentials work."),
     "outbox": ("local.commands.outbox", "Show the work that waits or died, and requeue or drop it."),
     "token": ("local.commands.token", "Mint or revoke a role token."),
     "sprint": ("local.commands.sprint", "Show what waits or failed; approve, answer, retry or cancel it."),

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from controlplane.errors import AicdError
+from functions._shared.gmail.errors import TOPIC_UNUSABLE, MailboxUnusable
 from functions._shared.intake.sync import Intake, MailboxResting, is_gmails, refuse_while_resting, sync_mailbox
 from functions._shared.ports import Row, TickStore
 
@@ -47,23 +48,26 @@ class MailboxCare:
             counts["resting"] += 1
             return
         renewed, trouble = self._try(mailbox, lambda: self._renew(mailbox, now), failures)
-        polled, more = self._try(mailbox, lambda: self._poll(mailbox, now), failures)
+        polled, more = False, None
+        # Credentials that open no watch open no mail either.
+        if not isinstance(trouble, MailboxUnusable) or trouble.code == TOPIC_UNUSABLE:
+            polled, more = self._try(mailbox, lambda: self._poll(mailbox, now), failures)
         counts["watches_renewed"] += renewed
         counts["polled"] += polled
-        counts["failed"] += trouble or more
+        counts["failed"] += bool(trouble or more)
         if polled and not trouble and (mailbox.get("last_error") or mailbox.get("retry_at")):
             self.store.heal_mailbox(str(mailbox["mailbox_id"]))
 
-    def _try(self, mailbox: Row, work: Callable[[], bool], failures: list[AicdError]) -> tuple[bool, bool]:
-        """(done, failed). Gmail's trouble is kept with the mailbox."""
+    def _try(self, mailbox: Row, work: Callable[[], bool], failures: list[AicdError]) -> tuple[bool, AicdError | None]:
+        """Whether it was done, or why it failed. Gmail's trouble is kept with the mailbox."""
         try:
-            return work(), False
+            return work(), None
         except AicdError as error:
             failures.append(error)
             if is_gmails(error):
                 wish = error.details.get("retry_after_seconds")
                 self.store.fail_mailbox(str(mailbox["mailbox_id"]), error.message, error.fix, wish)
-            return False, True
+            return False, error
 
     def _renew(self, mailbox: Row, now: datetime) -> bool:
         expires_at = moment(mailbox.get("watch_expires_at"))

@@ -39,6 +39,7 @@ class GmailClient:
         self._settings = settings
         self._email = email
         self._user = "me"
+        self._is_delegated = False
         self._lock = threading.Lock()
         self._service: Any = None
 
@@ -114,7 +115,7 @@ class GmailClient:
         except HttpError as error:
             raise translate_status(int(error.resp.status), _reason(error), error.resp) from error
         except GoogleAuthError as error:
-            raise translate_credentials(error) from error
+            raise translate_credentials(error, delegated=self._is_delegated) from error
         except requests.RequestException as error:
             raise unreachable() from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:  # an answer of another shape than promised
@@ -128,6 +129,7 @@ class GmailClient:
 
     def _open(self) -> Any:
         credential = self._settings.credentials.of(self._email)
+        self._is_delegated = credential.names_mailbox
         service = _build_service(self._settings, open_transport(credential.open(self._email)))
         if not credential.names_mailbox:
             profile = service.users().getProfile(userId=self._user, fields="emailAddress")

@@ -15,6 +15,7 @@ RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaEx
 # A day's quota does not come back in a minute.
 DAY_REASONS = frozenset({"dailyLimitExceeded", "quotaExceeded"})
 DAY_QUOTA_SECONDS = 3_600.0
+TOPIC_UNUSABLE = "gmail-topic"
 PUBLISHER = "gmail-api-push@system.gserviceaccount.com"
 
 FORBIDDEN_FIXES = {
@@ -109,15 +110,24 @@ def translate_watch(error: AicdError, topic: str) -> AicdError:
     return error
 
 
-def translate_credentials(error: Exception) -> AicdError:
-    """The error for a failed token refresh: dead for good (invalid_grant), or away for now."""
+def translate_credentials(error: Exception, *, delegated: bool = False) -> AicdError:
+    """The error for a failed token refresh: dead for good (invalid_grant), or away for now. `delegated` tells of a
+    service account, whose words mean something else."""
     from google.auth.exceptions import TransportError
 
     if getattr(error, "retryable", False) or isinstance(error, TransportError):
         return unreachable()
     details = error.args[1] if len(error.args) > 1 else None
     word = details.get("error") if isinstance(details, Mapping) else None
-    return _token_refused(word if isinstance(word, str) else "invalid_grant")
+    word = word if isinstance(word, str) else "invalid_grant"
+    if delegated and word == "invalid_grant":
+        return MailboxUnusable(
+            "Google gives the service account no token for this mailbox (invalid_grant): the domain has no such user, "
+            "or he is suspended, or the key was deleted.",
+            fix="Check the address in the Admin console, and the key of GMAIL_SERVICE_ACCOUNT in Google Cloud.",
+            code="gmail-credentials",
+        )
+    return _token_refused(word)
 
 
 def unreachable() -> OutsideError:
@@ -154,7 +164,7 @@ def _away(status: int, reason: str, headers: Mapping[str, Any]) -> OutsideError:
 
 
 def _topic_unusable(message: str, fix: str) -> MailboxUnusable:
-    return MailboxUnusable(message, fix=fix, code="gmail-topic")
+    return MailboxUnusable(message, fix=fix, code=TOPIC_UNUSABLE)
 
 
 def _token_refused(word: str) -> MailboxUnusable:

@@ -6,15 +6,18 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.doubles.exchange import Exchange
+from local.doubles.exchange import Call, Exchange
 from local.doubles.faults import ApiFaults
+from local.doubles.google.consent import Consent, PageError
 from local.doubles.google.control import Controls
+from local.doubles.google.delegation import GRANT_TYPE, Delegations
 from local.doubles.google.discovery import DiscoveryContract
 from local.doubles.google.gmail import Gmail
 from local.doubles.google.identity import Identity, TokenRefusedError
@@ -42,6 +45,7 @@ def build_google(folder: Path, push: PushConfig) -> GoogleDouble:
     problems, faults = Problems(), ApiFaults()
     state = MailState(journal, folder)
     identity = Identity(journal, SigningKey(folder / "key.pem"), problems, state.now_ms)
+    consent, delegations = Consent(identity), Delegations(journal, identity)
     publisher = Publisher(journal, identity, push)
     gmail = Gmail(state, publisher)
     contract = DiscoveryContract("gmail.v1")
@@ -57,11 +61,12 @@ def build_google(folder: Path, push: PushConfig) -> GoogleDouble:
         publisher.close()
         journal.close()
 
-    controls = Controls(state, identity, gmail, publisher, problems, faults)
+    controls = Controls(state, identity, gmail, publisher, problems, faults, consent, delegations)
     routes = [
         *controls.routes(),
         Route("/oauth2/v1/certs", lambda _: _certificates(identity), methods=["GET"]),
-        Route("/token", _token_endpoint(identity), methods=["POST"]),
+        Route("/o/oauth2/v2/auth", _consent_page(consent), methods=["GET"]),
+        Route("/token", _token_endpoint(identity, consent, delegations), methods=["POST"]),
         Route("/{rest:path}", api_endpoint(exchange.answer), methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
     return GoogleDouble(Starlette(routes=routes, lifespan=lifespan), exchange, problems, state)
@@ -82,12 +87,32 @@ def _certificates(identity: Identity) -> Response:
     return json_response(200, {identity.key.kid: identity.key.certificate()}, headers)
 
 
-def _token_endpoint(identity: Identity):  # type: ignore[no-untyped-def]
+def _token_endpoint(identity: Identity, consent: Consent, delegations: Delegations):  # type: ignore[no-untyped-def]
+    """One address for all grant types."""
+
+    def answer(call: Call) -> dict[str, Any]:
+        form = identity.read_form(call)
+        if form.get("grant_type") == "authorization_code":
+            return consent.redeem(form)
+        if form.get("grant_type") == GRANT_TYPE:
+            return delegations.redeem(form, f"{call.base_url}/token")
+        return identity.refresh(form)
+
     async def endpoint(request: Request) -> Response:
         call = await read_call(request)
         try:
-            return json_response(200, identity.refresh(call), {"cache-control": "no-store"})
+            return json_response(200, answer(call), {"cache-control": "no-store"})
         except TokenRefusedError as refusal:
             return json_response(refusal.status, {"error": refusal.code, "error_description": str(refusal)})
+
+    return endpoint
+
+
+def _consent_page(consent: Consent):  # type: ignore[no-untyped-def]
+    async def endpoint(request: Request) -> Response:
+        try:
+            return Response(status_code=302, headers={"location": consent.agree(await read_call(request))})
+        except PageError as error:
+            return Response(str(error), 400, media_type="text/plain")
 
     return endpoint

@@ -14,6 +14,8 @@ from starlette.routing import Route
 
 from local.doubles.exchange import Call
 from local.doubles.faults import ApiFaults, Fault
+from local.doubles.google.consent import Consent, Person
+from local.doubles.google.delegation import Delegations
 from local.doubles.google.gmail import Gmail
 from local.doubles.google.headers import read_headers
 from local.doubles.google.identity import GMAIL_SCOPES, Identity
@@ -37,6 +39,19 @@ class AccountOrder(BaseModel):
     email: str
     scopes: tuple[str, ...] = GMAIL_SCOPES
     revoked: bool = False
+
+
+class PersonOrder(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    email: str = ""
+    agrees: bool = True
+    scopes: tuple[str, ...] | None = None
+
+
+class ServiceAccountOrder(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    client_email: str
+    scopes: tuple[str, ...] = GMAIL_SCOPES
 
 
 class IdTokenOrder(BaseModel):
@@ -81,6 +96,8 @@ class Controls:
         publisher: Publisher,
         problems: Problems,
         faults: ApiFaults,
+        consent: Consent,
+        delegations: Delegations,
     ) -> None:
         self._state = state
         self._identity = identity
@@ -88,12 +105,16 @@ class Controls:
         self._publisher = publisher
         self._problems = problems
         self._faults = faults
+        self._consent = consent
+        self._delegations = delegations
 
     def routes(self) -> list[Route]:
         return [
             control_route("/problems", "GET", lambda _call, _path: self._problems.as_documents()),
             control_route("/problems", "DELETE", lambda _call, _path: self._problems.clear()),
             control_route("/accounts", "POST", self.open_account),
+            control_route("/consent", "POST", self.seat_person),
+            control_route("/service-accounts", "POST", self.create_service_account),
             control_route("/id-token", "POST", self.mint_id_token),
             control_route("/deliver", "POST", self.deliver),
             control_route("/push", "POST", self.push),
@@ -115,6 +136,16 @@ class Controls:
         account = self._identity.open_account(order.email, order.scopes, revoked=order.revoked)
         self._state.open(account.email)
         return account.model_dump(mode="json") | {"token_uri": f"{call.base_url}/token"}
+
+    def seat_person(self, call: Call, _: Path) -> dict[str, Any]:
+        """Who agrees at the consent page from now on, and to what."""
+        order = read_order(PersonOrder, call)
+        self._consent.person = Person(order.email, order.agrees, order.scopes)
+        return order.model_dump(mode="json")
+
+    def create_service_account(self, call: Call, _: Path) -> dict[str, str]:
+        order = read_order(ServiceAccountOrder, call)
+        return self._delegations.create(order.client_email, order.scopes) | {"token_uri": f"{call.base_url}/token"}
 
     def mint_id_token(self, call: Call, _: Path) -> dict[str, str]:
         order = read_order(IdTokenOrder, call)

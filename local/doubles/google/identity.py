@@ -62,11 +62,18 @@ class Identity:
         accounts = self._accounts.values()
         return accounts[0] if len(accounts) == 1 else None
 
-    def refresh(self, call: Call) -> dict[str, Any]:
-        """The answer of `POST /token` (RFC 6749 section 6). Raises TokenRefusedError."""
-        form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+    def find_account(self, email: str) -> Account | None:
+        """The account with this address."""
+        return self._accounts.get(email.lower())
+
+    def read_form(self, call: Call) -> dict[str, str]:
+        """The fields of a request to `POST /token`. Raises TokenRefusedError."""
         if not call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             self._refuse("the token request must be form-encoded")
+        return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+    def refresh(self, form: dict[str, str]) -> dict[str, Any]:
+        """The answer for a refresh token (RFC 6749 section 6). Raises TokenRefusedError."""
         if unknown := form.keys() - _REQUIRED - {"scope"}:
             self._refuse(f"unknown parameters: {', '.join(sorted(unknown))}")
         if missing := _REQUIRED - form.keys():
@@ -77,6 +84,10 @@ class Identity:
         scopes = tuple(form["scope"].split()) if form.get("scope") else account.scopes
         if not set(scopes) <= set(account.scopes):
             raise TokenRefusedError("invalid_scope", "Some requested scopes were not granted.")
+        return self.token_answer(account, scopes)
+
+    def token_answer(self, account: Account, scopes: tuple[str, ...]) -> dict[str, Any]:
+        """RFC 6749 section 5.1, with an access token for the account in these scopes."""
         token = self._access_token(account, scopes)
         answer = {"access_token": token, "expires_in": TOKEN_SECONDS, "scope": " ".join(scopes)}
         return answer | {"token_type": "Bearer"}

@@ -26,6 +26,14 @@ class Account(Noun):
     revoked: bool = False
 
 
+class ServiceAccount(Noun):
+    """A service account with domain-wide delegation: its public key, and the scopes that it was granted."""
+
+    client_email: str
+    public_key: str
+    scopes: tuple[str, ...]
+
+
 class Watch(Noun):
     """`expires_at_ms` is on the double's own clock, which a test may move."""
 
