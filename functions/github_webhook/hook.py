@@ -11,7 +11,7 @@ import structlog
 from pydantic import SecretStr
 
 from controlplane.errors import Conflict
-from functions._shared.api.body import JSON, load_json, media_type
+from functions._shared.api.jsonbody import JSON, load_json, media_type
 from functions._shared.api.refusals import Unreadable, UnsupportedMediaType
 from functions._shared.endpoint import Call
 from functions._shared.envelope import Answer

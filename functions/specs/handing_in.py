@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from controlplane import ids
 from controlplane.errors import Conflict, NotFound
 from functions._shared.api.asked import NewUpload, SubmitUpload
-from functions._shared.api.body import EXTENSIONS, Handed, parse_body, read_handed
+from functions._shared.api.body import EXTENSIONS, Handed, read_handed
 from functions._shared.api.callers import ApiCaller
 from functions._shared.api.idempotency import read_key
+from functions._shared.api.jsonbody import parse_body
 from functions._shared.api.ports import UploadStore
 from functions._shared.api.refusals import HashDiffers, NoSpec
 from functions._shared.api.submit import Intake, Submitted

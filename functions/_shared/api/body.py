@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
+from controlplane.spec import SpecCheck
 from controlplane.specfile import check_spec
 from functions._shared.api.asked import NewSpec
-from functions._shared.api.refusals import Unreadable, UnsupportedMediaType, invalid_fields
+from functions._shared.api.jsonbody import JSON, load_json, media_type, parse
+from functions._shared.api.refusals import Unreadable, UnsupportedMediaType
 from functions._shared.endpoint import Call
 
-Model = TypeVar("Model", bound=BaseModel)
-
-JSON = "application/json"
 # A specification sent as it is: its media type, and the format that this means. None: found out from the text.
 BARE: dict[str, str | None] = {
     "application/yaml": "yaml",
@@ -49,10 +46,6 @@ class Handed:
         return f"spec.{EXTENSIONS[self.format]}" if self.format else self.name
 
 
-def media_type(call: Call) -> str:
-    return call.header("Content-Type").partition(";")[0].strip().lower()
-
-
 def read_handed(call: Call) -> Handed:
     """Wrapped in JSON, or bare. Raises UnsupportedMediaType, Unreadable, Invalid."""
     kind = media_type(call)
@@ -66,41 +59,6 @@ def read_handed(call: Call) -> Handed:
     if isinstance(document, dict) and not document.keys() & WRAPPING and document:
         return Handed(call.body, format="json")
     return _unwrap(parse(NewSpec, document))
-
-
-def parse_body(model: type[Model], call: Call, *, may_be_empty: bool = False) -> Model:
-    """A JSON body as the model. Raises UnsupportedMediaType, Unreadable, Invalid."""
-    if may_be_empty and not call.body.strip():
-        return parse(model, {})
-    if media_type(call) not in (JSON, ""):
-        raise UnsupportedMediaType("This body is read as JSON only.", fix=f"Send Content-Type: {JSON}.")
-    return parse(model, load_json(call.body))
-
-
-def parse(model: type[Model], document: Any) -> Model:
-    """Raises Invalid, naming each field. Strict: a text is no number, and "yes" is no truth."""
-    try:
-        return model.model_validate(document, strict=True)
-    except ValidationError as error:
-        raise invalid_fields(error) from error
-
-
-def load_json(body: bytes) -> Any:
-    """JSON of bounded size and depth (controlplane/specfile has the bounds), without what only Python calls JSON."""
-    try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise Unreadable(
-            f"The body is not JSON: {error.msg}.",
-            fix="Send one JSON object, or the specification itself with its own media type.",
-            details={"line": error.lineno, "column": error.colno},
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise Unreadable("The body is not JSON in UTF-8, or nested too deeply.", fix="Send one JSON object.") from error
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _unwrap(given: NewSpec) -> Handed:
@@ -128,6 +86,6 @@ def _spell(spec: str | dict[str, Any]) -> str:
         ) from error
 
 
-def check_handed(handed: Handed) -> Any:
+def check_handed(handed: Handed) -> SpecCheck:
     """What reading it gave."""
     return check_spec(handed.content, handed.hint)

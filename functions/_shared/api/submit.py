@@ -75,7 +75,7 @@ class Intake:
 
     def check(self, handed: Handed) -> SpecCheck:
         """Raises Invalid, with each problem's place."""
-        check: SpecCheck = check_handed(handed)
+        check = check_handed(handed)
         problems = check.problems or tuple(self._why_not(check.spec))
         if problems:
             raise invalid_spec(problems, positions=handed.has_positions)
