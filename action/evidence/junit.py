@@ -158,6 +158,8 @@ class JunitReader:
         if outcome == "skipped" and attributes.get("type") == "pytest.xfail":
             outcome = "xfailed"
         if WORSE[outcome] <= WORSE[self._outcome]:
+            if outcome == "xfailed" and self._outcome == "skipped":  # the more exact word for the same end
+                self._outcome = outcome
             return False
         self._outcome = outcome
         self._message = one_line(attributes.get("message", ""), _MESSAGE_LENGTH)
