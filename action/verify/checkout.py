@@ -68,13 +68,15 @@ def lay_over(base: Snapshot, head: Snapshot, keep_head: frozenset[str] = frozens
 def write_checkout(snapshot: Snapshot, folder: Path, owner: int | None = None) -> None:
     """Write a snapshot into a new folder, owned by user id `owner` when one is given.
 
-    A symlink that leads out of the folder is written as a plain file that holds its target, as git does where there are
-    no symlinks; a submodule is an empty folder.
+    Compiled modules are left out. A symlink that leads out of the folder is written as a plain file that holds its
+    target, as git does where there are no symlinks; a submodule is an empty folder.
     """
     made = {folder}
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     for path, entry in snapshot.entries.items():
+        if "__pycache__/" in f"/{path}" or path.endswith((".pyc", ".pyo")):
+            continue  # Python would run it in the place of the source that is judged
         target = folder / path
         _make_parents(target.parent, made)
         _write(target, entry, snapshot.contents.get(path, b""), path)

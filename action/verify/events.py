@@ -19,7 +19,8 @@ class RecordedRun:
 
     `collected` are the node ids pytest was about to run; a case of outcome `error` and a file's node id is a module
     that could not be collected. `executed` is absolute path → lines; `probes` are the tests in which
-    a compared value equalled what it must not.
+    a compared value equalled what it must not. `tampered` names parts of what judges that were replaced; `tripped` are
+    pairs of what was reached for and the product's file that did it.
     """
 
     cases: tuple[TestCase, ...] = ()
@@ -28,6 +29,8 @@ class RecordedRun:
     mismatches: tuple[str, ...] = ()
     executed: Mapping[str, frozenset[int]] = field(default_factory=dict)
     probes: frozenset[str] = frozenset()
+    tampered: frozenset[str] = frozenset()
+    tripped: frozenset[tuple[str, str]] = frozenset()
 
     def ids(self, *outcomes: Outcome) -> frozenset[str]:
         """Node ids with one of these outcomes."""
@@ -70,6 +73,8 @@ class _Reader:
         self.executed: dict[str, frozenset[int]] = {}
         self.statuses: dict[str, int] = {}
         self.probes: set[str] = set()
+        self.tampered: set[str] = set()
+        self.tripped: set[tuple[str, str]] = set()
 
     def take(self, event: dict[str, Any]) -> None:
         handle = getattr(self, "_on_" + str(event.get("event")).replace("-", "_"), None)
@@ -88,6 +93,8 @@ class _Reader:
             mismatches=tuple(dict.fromkeys(self.mismatches)),
             executed=self.executed,
             probes=frozenset(self.probes),
+            tampered=frozenset(self.tampered),
+            tripped=frozenset(self.tripped),
         )
 
     def _on_collected(self, event: dict[str, Any]) -> None:
@@ -113,6 +120,12 @@ class _Reader:
 
     def _on_probe(self, event: dict[str, Any]) -> None:
         self.probes.add(event["id"])
+
+    def _on_tampered(self, event: dict[str, Any]) -> None:
+        self.tampered.update(event["names"])
+
+    def _on_tripped(self, event: dict[str, Any]) -> None:
+        self.tripped.update((what, who) for what, who in event["what"])
 
     def _on_coverage(self, event: dict[str, Any]) -> None:
         self.executed = {path: frozenset(lines) for path, lines in event["files"].items()}

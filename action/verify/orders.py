@@ -32,9 +32,11 @@ def base_order(
 
 
 def probe_order(laid_over: PytestOrder) -> PytestOrder | None:
-    """The base's run once more, with a probe at every equality; None when nothing is compared."""
+    """The base's run once more, disguised and with a probe at every equality; None when nothing is compared."""
     probed = with_probes(laid_over.snapshot)
-    return None if probed is None else replace(laid_over, purpose="probe", snapshot=probed, coverage=None)
+    if probed is None:
+        return None
+    return replace(laid_over, purpose="probe", snapshot=probed, coverage=None, disguised=True)
 
 
 def collect_order(base: Snapshot, distributions: tuple[str, ...], *, run: bool = False) -> PytestOrder | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from action.verify.account import MARKER
 from action.verify.checkout import Snapshot, write_checkout
 from action.verify.coveragesettings import CoverageSettings
 from action.verify.events import Group, RecordedRun, read_stream
@@ -17,6 +18,7 @@ from action.verify.sandbox import Cell, Outcome
 
 Purpose = Literal["base-tests", "change-tests", "collect", "probe", "mutant", "e2e"]
 # Written beside the checkout's own files, so that paths in the settings are relative to the root as they were meant.
+ANYBODY = {"USER": "somebody", "LOGNAME": "somebody"}
 CONFIG_STEM = ".aicd-pytest"
 
 
@@ -38,7 +40,8 @@ class PytestRun:
 class PytestOrder:
     """What to run. `config` are the settings in force, `config_data` their file's bytes; `paths` limits what is run.
 
-    Without `paths` pytest collects what its settings say, but for `left_out`. `options` and `environment` are added.
+    Without `paths` pytest collects what its settings say, but for `left_out`. `options` and `environment` are added. A
+    `disguised` run hides from the code that it is being tested.
     """
 
     purpose: Purpose
@@ -52,6 +55,7 @@ class PytestOrder:
     left_out: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    disguised: bool = False
 
 
 def run_pytest(order: PytestOrder, cell: Cell, inside: Path, timeout_seconds: float) -> PytestRun:
@@ -66,12 +70,17 @@ def run_pytest(order: PytestOrder, cell: Cell, inside: Path, timeout_seconds: fl
         "arguments": arguments,
         "distributions": list(order.distributions),
         "coverage": _coverage_order(order.coverage, cell),
+        "tests": sorted(order.snapshot.test_paths),
+        "disguised": order.disguised,
+        # With a user id of its own nothing is found by its marks, so they may go.
+        "hidden": [MARKER, "AICD_STACK"] if order.disguised and cell.account else [],
     }
+    isolation = ("-s", "-B") if order.disguised else ("-I", "-P", "-B")
     outcome = cell.run(
-        [cell.python, "-I", "-P", "-B", inside / "bootstrap.py"],
+        [cell.python, *isolation, inside / "bootstrap.py"],
         timeout_seconds=timeout_seconds,
         stdin=json.dumps(message).encode(),
-        environment=order.environment,
+        environment={**order.environment, **(ANYBODY if order.disguised else {})},
         channel=True,
     )
     recorded = read_stream(outcome.channel, nonce, order.group, outcome.exit_code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -16,7 +16,8 @@ class TestFunction:
     """One test. `body` is its code without name, docstring and marks: equal bodies mean the same test.
 
     `assertions` are its assertions as normalised code; `weight` is how often they are made, where parameters or a loop
-    over literals say so. `marks` are its skip and xfail marks as code.
+    over literals say so. `calls` are the functions it calls by a plain name, each with how often: some of them assert.
+    `marks` are its skip and xfail marks as code.
     """
 
     __test__ = False
@@ -26,6 +27,7 @@ class TestFunction:
     body: str
     assertions: tuple[str, ...]
     weight: int
+    calls: tuple[tuple[str, int], ...]
     parameters: int
     marks: tuple[str, ...]
     node: FunctionNode = field(compare=False, repr=False)
@@ -43,6 +45,18 @@ def _read_tests(path: str, text: str) -> dict[str, TestFunction]:
         return {}
     module_marks = _module_marks(tree)
     return {test.node_id: test for test in _tests_in(tree.body, path, module_marks)}
+
+
+def asserting_functions(text: str) -> dict[str, int]:
+    """Functions of a module, tests left out, that assert for those who call them: name → the least that it demands."""
+    tree = parse(text)
+    found = {}
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("test"):
+            demands = _strictness(node, {})
+            if demands and not _swallows(node):
+                found[node.name] = min(demands)
+    return found
 
 
 def parse(text: str) -> ast.Module | None:
@@ -78,6 +92,7 @@ def _test(node: FunctionNode, prefix: str, marks: tuple[str, ...]) -> TestFuncti
         body="\n".join([*decorations, ast.dump(node.args), *(ast.dump(one) for one in statements)]),
         assertions=tuple(assertion for assertion, _ in found),
         weight=count * sum(times for _, times in found),
+        calls=tuple((name, count * times) for name, times in _plain_calls(statements, 1)),
         parameters=count,
         marks=marks + _skip_marks(node),
         node=node,
@@ -97,6 +112,18 @@ def _assertions(statements: list[ast.stmt], times: int) -> Iterator[tuple[str, i
                 yield ast.dump(node), times
         for block in _blocks(statement):
             yield from _assertions(block, repeated)
+
+
+def _plain_calls(statements: list[ast.stmt], times: int) -> Iterator[tuple[str, int]]:
+    """Names called in a body, as `name(…)`, `module.name(…)` or `self.name(…)`, each with how often it is called."""
+    for statement in statements:
+        for node in _own_expressions(statement):
+            if isinstance(node, ast.Call) and not _asserts(node):
+                name = _dotted(node.func).rpartition(".")[2]
+                if name:
+                    yield name, times
+        for block in _blocks(statement):
+            yield from _plain_calls(block, times * _loop_length(statement))
 
 
 def is_hollow(test: ast.expr) -> bool:
@@ -119,6 +146,8 @@ def _asserts(node: ast.AST) -> bool:
         return False
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name in ("assertTrue", "assertIsNotNone") and node.args and is_hollow(node.args[0]):
+        return False
+    if name in _UNITTEST_STRICT and len(node.args) >= 2 and ast.dump(node.args[0]) == ast.dump(node.args[1]):
         return False
     return name.startswith("assert") or name in ("raises", "warns", "fail", "deprecated_call")
 
@@ -220,9 +249,14 @@ _UNITTEST_STRICT = ("assertEqual", "assertEquals", "assertListEqual", "assertDic
 _TOLERANCES = ("abs", "rel", "abs_tol", "rel_tol", "atol", "rtol", "delta")
 
 
-def weaknesses(old: FunctionNode, new: FunctionNode) -> Iterator[str]:
-    """In what way a test with as many assertions demands less than before."""
-    before, after = _strictness(old), _strictness(new)
+def weaknesses(
+    old: FunctionNode, new: FunctionNode, asserting_before: Mapping[str, int], asserting: Mapping[str, int]
+) -> Iterator[str]:
+    """In what way a test with as many assertions demands less than before.
+
+    Functions that assert for their callers count where they are called.
+    """
+    before, after = _strictness(old, asserting_before), _strictness(new, asserting)
     # Fewer assertions, repeated by parameters, are compared by their weakest; as many, one with the other.
     if (len(after) < len(before) and min(after, default=0) < min(before)) or (
         len(after) == len(before) and sum(after) < sum(before)
@@ -242,7 +276,7 @@ def swallows_now(old: FunctionNode, new: FunctionNode) -> bool:
     return _swallows(new) and not _swallows(old)
 
 
-def _strictness(node: FunctionNode) -> list[int]:
+def _strictness(node: FunctionNode, asserting: Mapping[str, int]) -> list[int]:
     found = []
     for inner in ast.walk(node):
         if isinstance(inner, ast.Assert) and not is_hollow(inner.test):
@@ -250,6 +284,8 @@ def _strictness(node: FunctionNode) -> list[int]:
             found.append(max((_STRICTNESS.get(type(one), 1) for one in operators), default=1))
         elif _asserts(inner) and isinstance(inner, ast.Call):
             found.append(3 if _dotted(inner.func).rpartition(".")[2] in (*_UNITTEST_STRICT, "raises") else 1)
+        elif isinstance(inner, ast.Call) and _dotted(inner.func).rpartition(".")[2] in asserting:
+            found.append(asserting[_dotted(inner.func).rpartition(".")[2]])
     return found
 
 

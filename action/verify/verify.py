@@ -21,13 +21,15 @@ from action.verify.integrity import inspect_runs, inspect_snapshots
 from action.verify.integrity.difference import changed_lines
 from action.verify.integrity.hardcoded import SpecialCase, find_special_cases
 from action.verify.integrity.overlay import with_strict_settings
+from action.verify.integrity.probes import Probed
 from action.verify.keeping import Keeper
 from action.verify.layout import is_source
 from action.verify.linecoverage import LineCoverage, measure_lines
 from action.verify.mutation.stage import measure_mutants
 from action.verify.options import VerifyOptions, default_cache_dir
-from action.verify.orders import base_order, change_order, collect_order, probe_order
+from action.verify.orders import base_order, change_order, collect_order
 from action.verify.policy import read_policy
+from action.verify.probing import probe_tests
 from action.verify.product import measure_product
 from action.verify.projectfile import read_told
 from action.verify.pytestrun import PytestOrder, PytestRun, run_pytest
@@ -216,28 +218,24 @@ class _Verification:
         if laid_over is None or order is None:
             return None
         doubtful = laid_over.recorded.ids("failed", "error", "skipped", "xfailed") | special.keys()
-        if not doubtful:
+        if not doubtful and not laid_over.recorded.tampered:
             return None
         # Without parameters, which the code may choose: the functions stand in the base in any case.
         nodes = tuple(sorted({node.partition("[")[0] for node in doubtful}))
-        few = nodes if len(nodes) <= MOST_NAMED_TESTS else ()
+        few = nodes if len(nodes) <= MOST_NAMED_TESTS and not laid_over.recorded.tampered else ()
         left_out = tuple(sorted(self.e2e))
         return self._pytest(tools, "base-itself", replace(order, paths=few, left_out=left_out))
 
-    def _probe(
-        self, tools: Tools, laid_over: PytestOrder | None, plugins: tuple[str, ...], runs: Runs
-    ) -> frozenset[str]:
-        """Tests in which a compared value equals what it must not, and did not on the base."""
+    def _probe(self, tools: Tools, laid_over: PytestOrder | None, plugins: tuple[str, ...], runs: Runs) -> Probed:
+        """What shows only when the code is kept from seeing that it is tested."""
         if laid_over is None or not self._touches_source():
-            return frozenset()
+            return Probed()
         if runs["base-tests"].outcome.duration_seconds > LONGEST_PROBED_SECONDS:
             self.keeper.notes.append("the suite is too slow to be run again with probes of its comparisons")
-            return frozenset()
-        order = probe_order(laid_over)
-        found = self._pytest(tools, "probe", order).recorded.probes if order else frozenset()
-        on_base = collect_order(self.base, plugins, run=True)
-        again = probe_order(replace(on_base, left_out=tuple(sorted(self.e2e)))) if found and on_base else None
-        return found - self._pytest(tools, "probe-base", again).recorded.probes if again else found
+            return Probed()
+        return probe_tests(
+            laid_over, runs["base-tests"], self.base, plugins, lambda name, order: self._pytest(tools, name, order)
+        )
 
     def _touches_source(self) -> bool:
         paths = {path for path in self.head.contents if is_source(path)}

@@ -1,12 +1,16 @@
 """Runs pytest inside the sandbox and tells the parent, line by line, what really happened.
 
 Started as `python -I -P bootstrap.py CHANNEL` with one JSON object on stdin: nonce, root, paths (put on sys.path),
-arguments, distributions (whose pytest plugins are loaded, and no other), coverage (null or settings). Writes no report:
-the parent makes them from the stream.
+arguments, distributions (whose pytest plugins are loaded, and no other), coverage (null or settings), tests (what
+belongs to the tests), disguised and hidden. Writes no report: the parent makes them from the stream.
+
+A disguised run hides what it can of being a test run, so that code which behaves only while it is tested shows itself;
+it is started without -I -P, and `hidden` are variables that it takes out of its environment.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -15,13 +19,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+HERE = str(Path(__file__).parent)
+# Python itself puts a script's folder first, unless it is isolated.
+sys.path[:] = [path for path in sys.path if path != HERE]
 # Loaded before the repository's folders come onto the path, so that none of its names can stand in for ours.
-import pytest
+import _pytest.config  # noqa: E402
+import pytest  # noqa: E402
 
-sys.path.append(str(Path(__file__).parent))
-import recorder  # type: ignore[import-not-found]  # beside this file, which is no package where it runs
+sys.path.append(HERE)
+import recorder  # type: ignore[import-not-found]  # noqa: E402 - beside this file, which is no package where it runs
+import seal  # type: ignore[import-not-found]  # noqa: E402
+import tripwire  # type: ignore[import-not-found]  # noqa: E402
 
 sys.path.pop()
+# Not to be had by name: whoever wants to change them has to reach for them, and that is heard.
+OURS = [sys.modules.pop(name) for name in ("recorder", "probe", "seal", "tripwire")]
 
 # Their work is done by the parent or not at all; loading them would fight with it.
 REPLACED = {"pytest-cov", "pytest-xdist"}
@@ -29,15 +41,28 @@ REPLACED = {"pytest-cov", "pytest-xdist"}
 
 def main() -> int:
     order = json.load(sys.stdin)
-    channel = recorder.Channel(int(sys.argv[-1]), order.pop("nonce"))
+    channel = recorder.Channel(int(sys.argv.pop()), order.pop("nonce"))
     # Before the repository's folders come onto the path: a package's metadata in its tree may name plugins as well.
     plugins = load_plugins(set(order["distributions"]))
+    for name in _pytest.config.builtin_plugins:
+        importlib.import_module(f"_pytest.{name}")
+    watch = recorder.Watch(
+        judges=seal.seal_judges(*OURS),
+        calls=seal.seal_calls(*OURS),
+        wire=tripwire.Tripwire(order["root"], order["tests"]),
+        disguised=order["disguised"],
+    )
+    if order["disguised"]:
+        sys.argv[:] = ["app"]
+    for name in order["hidden"]:
+        os.environ.pop(name, None)
     os.chdir(order["root"])
     sys.path[:0] = order["paths"]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     measuring = start_coverage(order["coverage"], order["root"]) if order["coverage"] else None
     channel.send("hello", pytest=pytest.__version__)
-    ours = [recorder.Recorder(channel), recorder.ReplacedOptions(), recorder.Registrar(plugins)]
+    watch.wire.arm()
+    ours = [recorder.Recorder(channel, watch), recorder.ReplacedOptions(), recorder.Registrar(plugins)]
     status = pytest.main(order["arguments"], plugins=ours)
     if measuring is not None:
         channel.send("coverage", files=stop_coverage(measuring))

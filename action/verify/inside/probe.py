@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None), list, tuple, dict, set, frozenset)
+# Where `ANY` and `approx` come from: the test's own tools.
+TOLERANT = ("unittest.mock", "_pytest.python_api")
 DEEPEST = 4
 LONGEST = 50
 
@@ -15,12 +17,20 @@ def make_probe(tell: Callable[[], None]) -> Callable[[Any, Any], None]:
 
     def probe(left: Any, right: Any) -> None:
         try:
-            if is_subverted(left, right) or is_subverted(right, left):
+            if _is_plainly_other(left, right) or is_subverted(left, right) or is_subverted(right, left):
                 tell()
         except Exception:  # noqa: BLE001 - a strange __eq__ may raise; the test itself has judged already
             return
 
     return probe
+
+
+def _is_plainly_other(left: Any, right: Any) -> bool:
+    """Whether an assertion has let two values pass that are not equal when they are asked again."""
+    if type(left).__module__ in TOLERANT or type(right).__module__ in TOLERANT:
+        return False
+    verdict = left == right
+    return type(verdict) is bool and not verdict
 
 
 def is_subverted(value: Any, expected: Any, depth: int = 0) -> bool:
@@ -29,8 +39,8 @@ def is_subverted(value: Any, expected: Any, depth: int = 0) -> bool:
         return False
     if type(value) in PLAIN:
         return any(is_subverted(one, other, depth + 1) for one, other in _pairs(value, expected))
-    if type(value).__module__ in ("unittest.mock", "_pytest.python_api"):
-        return False  # ANY and approx are the test's own tools
+    if type(value).__module__ in TOLERANT:
+        return False
     return sum(bool(value == neighbour) for neighbour in neighbours(expected)) > 1
 
 

@@ -12,8 +12,11 @@ import functools
 import inspect
 import json
 import os
+import sys
 import unittest
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import probe  # type: ignore[import-not-found]  # beside this file, which is no package where it runs
@@ -43,11 +46,23 @@ class Channel:
             data = data[os.write(self._descriptor, data) :]
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What is kept an eye on. `judges` and `calls` are seals, `wire` a tripwire; `disguised` hides pytest in a call."""
+
+    judges: Any
+    calls: Any
+    wire: Any
+    disguised: bool
+
+
 class Recorder:
     """Streams collection, every phase of every test, and the session's end."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, watch: Watch) -> None:
         self._channel = channel
+        self._watch = watch
+        self._told: set[str] = set()
         self._bodies: dict[str, str] = {}
         self._running = ""
         self._calling = False
@@ -70,6 +85,8 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._tell_tampered(self._watch.judges)
+        self._codes = {item.nodeid: _code_of(item) for item in session.items}
         self._channel.send(
             "collected", ids=[item.nodeid for item in session.items], lines=[_line(item) for item in session.items]
         )
@@ -77,12 +94,16 @@ class Recorder:
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         self._running = item.nodeid
-        watched = _watch_body(item, self._bodies)
+        code = _code_of(item)
+        watched = _watch_body(item, self._bodies, _hidden if self._watch.disguised else nullcontext)
         self._calling = True
         yield
         self._calling = False
         if watched is not None:
             watched()
+        self._tell_tampered(self._watch.calls)
+        if code is not self._codes.get(item.nodeid) or code is not _code_of(item):
+            self._channel.send("tampered", names=[f"the code of {item.nodeid}"])
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
@@ -113,9 +134,34 @@ class Recorder:
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        self._tell_tampered(self._watch.judges)
+        self._channel.send("tripped", what=sorted(self._watch.wire.tripped))
         self._channel.send("session-finish", status=int(exitstatus))
         yield
         self._channel.send("session-finished", status=int(session.exitstatus))
+
+    def _tell_tampered(self, seal: Any) -> None:
+        names = [name for name in seal.broken() if name not in self._told]
+        if names:
+            self._told.update(names)
+            self._channel.send("tampered", names=names)
+
+
+@contextmanager
+def _hidden() -> Iterator[None]:
+    """Take away what a function can tell by that it is being tested, as long as a test is called."""
+    taken: dict[str, Any] = {name: sys.modules.pop(name) for name in ("pytest", "_pytest") if name in sys.modules}
+    current = os.environ.pop("PYTEST_CURRENT_TEST", None)
+    try:
+        yield
+    finally:
+        sys.modules.update(taken)
+        if current is not None:
+            os.environ["PYTEST_CURRENT_TEST"] = current
+
+
+def _code_of(item: pytest.Item) -> Any:
+    return getattr(getattr(item.obj, "__func__", item.obj), "__code__", None) if hasattr(item, "obj") else None
 
 
 class Registrar:
@@ -166,7 +212,9 @@ def _dest(option: str) -> str:
     return "replaced_" + option.strip("-").replace("-", "_")
 
 
-def _watch_body(item: pytest.Item, bodies: dict[str, str]) -> Callable[[], None] | None:
+def _watch_body(
+    item: pytest.Item, bodies: dict[str, str], around: Callable[[], AbstractContextManager[None]]
+) -> Callable[[], None] | None:
     """Wrap a plain test function so that we know whether it was entered and whether it came to its end."""
     if not isinstance(item, pytest.Function) or type(item).__module__ not in ("_pytest.python", "_pytest.unittest"):
         return None  # plugins run their own kinds of function in their own ways
@@ -178,7 +226,8 @@ def _watch_body(item: pytest.Item, bodies: dict[str, str]) -> Callable[[], None]
     @functools.wraps(body)
     def watched(*arguments: Any, **named: Any) -> Any:
         bodies[item.nodeid] = "not finished"
-        result = body(*arguments, **named)
+        with around():
+            result = body(*arguments, **named)
         bodies[item.nodeid] = "finished"
         return result
 

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from action.verify.checkout import Snapshot
+from action.verify.integrity.compiled import find_compiled
 from action.verify.integrity.configuration import find_relaxed_settings
 from action.verify.integrity.conftest import find_conftest_changes
 from action.verify.integrity.dependencies import find_dependency_changes
+from action.verify.integrity.detection import find_detection, find_disguise_seen
 from action.verify.integrity.difference import is_fresh
 from action.verify.integrity.exclusions import find_exclusions
 from action.verify.integrity.hardcoded import SpecialCase, find_hard_coded
+from action.verify.integrity.harness import find_reached, find_tampered
 from action.verify.integrity.outcomes import find_lost_tests
-from action.verify.integrity.probes import find_subverted_equality
+from action.verify.integrity.probes import Probed, find_subverted_equality
 from action.verify.integrity.protected import find_protected
 from action.verify.integrity.reports import find_mismatches
 from action.verify.integrity.shadows import find_shadows
@@ -43,6 +46,8 @@ def inspect_snapshots(base: Snapshot, head: Snapshot, policy: Policy) -> tuple[I
         *find_conftest_changes(base, head, fresh=fresh),
         *find_exclusions(base, head, fresh=fresh),
         *find_shadows(base, head),
+        *find_compiled(base, head),
+        *find_detection(base, head, fresh=fresh),
         *find_weakened_tests(base, head),
     )
     return tuple(policy.apply(finding) for finding in found)
@@ -53,17 +58,21 @@ def inspect_runs(
     head: Snapshot,
     runs: Mapping[str, PytestRun],
     before: PytestRun | None,
-    probed: frozenset[str],
+    probed: Probed,
     special: dict[str, SpecialCase],
 ) -> tuple[IntegrityFinding, ...]:
     """What the runs tell.
 
-    `before` are the base's tests on the base itself, where there was a reason to run them; `probed` the tests in which
-    equality shows nothing; `special` the answers that the change holds ready for just what a test asks.
+    `before` are the base's tests on the base itself, where there was a reason to run them; `probed` what came of them
+    in disguise; `special` the answers that the change holds ready for just what a test asks.
     """
+    laid_over = runs.get("base-tests")
     return (
         *find_mismatches(runs),
         *find_lost_tests(base, head, runs, before),
-        *find_subverted_equality(probed),
-        *find_hard_coded(special, runs.get("base-tests"), before),
+        *find_subverted_equality(probed.subverted),
+        *find_disguise_seen(probed.seen_through),
+        *find_reached(base, head, laid_over),
+        *find_tampered(laid_over, before),
+        *find_hard_coded(special, laid_over, before),
     )

@@ -18,6 +18,7 @@ from action.verify.testcode import parse
 from controlplane.evidence import IntegrityFinding
 
 Constants = frozenset[str]
+LONGEST_CASE = 3
 CONVERSIONS = frozenset({"list", "tuple", "str", "int", "float", "set", "sorted"})
 
 
@@ -39,7 +40,8 @@ def find_special_cases(base: Snapshot, head: Snapshot) -> dict[str, SpecialCase]
         for node_id, test in tests_of(base).items():
             for asked, answers in _questions(test.node):
                 for case in cases:
-                    if case.asked == asked and case.answer in answers:
+                    # Of several arguments the special case may look at one.
+                    if case.asked <= asked and case.answer in answers:
                         found[node_id] = case
     return found
 
@@ -81,9 +83,11 @@ def _cases_in(path: str, text: str) -> Iterator[SpecialCase]:
 
 def _answers(node: ast.AST) -> Iterator[tuple[Constants, str | None]]:
     if isinstance(node, ast.If):
-        yield _asked_by(node.test), _returned(node.body)
+        for asked in _alternatives(node.test):
+            yield asked, _returned(node.body)
     elif isinstance(node, ast.IfExp):
-        yield _asked_by(node.test), _literal(node.body)
+        for asked in _alternatives(node.test):
+            yield asked, _literal(node.body)
     elif isinstance(node, ast.match_case):
         values = [part.value for part in ast.walk(node.pattern) if isinstance(part, ast.MatchValue)]
         yield _literals(values), _returned(node.body)
@@ -92,6 +96,16 @@ def _answers(node: ast.AST) -> Iterator[tuple[Constants, str | None]]:
         for key, value in zip(node.keys, node.values, strict=True):
             if key is not None and (isinstance(key, ast.Tuple) or len(node.keys) <= 2):
                 yield _literals(key.elts if isinstance(key, ast.Tuple) else [key]), _literal(value)
+
+
+def _alternatives(test: ast.expr) -> Iterator[Constants]:
+    """What a test of a condition asks for; `args == (2, 3)` may ask for one tuple or for two arguments."""
+    yield _asked_by(test)
+    for part in test.values if isinstance(test, ast.BoolOp) else [test]:
+        if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Eq) and isinstance(part.left, ast.Name):
+            compared = part.comparators[0]
+            if isinstance(compared, ast.Tuple):
+                yield _literals(compared.elts)
 
 
 def _asked_by(test: ast.expr) -> Constants:
@@ -114,22 +128,27 @@ def _asked_by(test: ast.expr) -> Constants:
 
 
 def _is_bare(node: ast.expr) -> bool:
-    """A name as it came in, perhaps wrapped in a plain conversion such as `list(xs)`."""
+    """A name or an attribute as it came in, perhaps wrapped in a plain conversion such as `list(xs)`."""
     if isinstance(node, ast.Tuple):
         return bool(node.elts) and all(_is_bare(one) for one in node.elts)
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
         return getattr(node.func, "id", "") in ("list", "tuple", "str", "int", "set", "sorted") and _is_bare(
             node.args[0]
         )
-    return isinstance(node, ast.Name)
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and _is_bare(node.value))
 
 
 def _returned(body: list[ast.stmt]) -> str | None:
-    last = body[-1] if len(body) == 1 else None
-    if isinstance(last, ast.Return) and last.value is not None:
-        return _literal(last.value)
-    if isinstance(last, ast.Assign):
-        return _literal(last.value)
+    """The literal that a short block gives for an answer, whether it returns, yields or keeps it."""
+    if len(body) > LONGEST_CASE:
+        return None
+    for statement in body:
+        value = statement.value if isinstance(statement, ast.Return | ast.Assign | ast.Expr) else None
+        if isinstance(value, ast.Yield | ast.YieldFrom):
+            value = value.value
+        answer = _literal(value) if value is not None else None
+        if answer is not None:
+            return answer
     return None
 
 

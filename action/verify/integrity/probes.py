@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from action.verify.checkout import Snapshot
 from action.verify.layout import is_test_module
@@ -15,6 +16,16 @@ from action.verify.testcode import parse
 from controlplane.evidence import IntegrityFinding
 
 PROBE = "_aicd_probe"
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Node ids of the base's tests: those in which equality shows nothing, and those that pass only undisguised."""
+
+    subverted: frozenset[str] = frozenset()
+    seen_through: frozenset[str] = frozenset()
+
+
 EQUALITIES = frozenset({"assertEqual", "assertEquals", "assertListEqual", "assertDictEqual", "assertCountEqual"})
 
 

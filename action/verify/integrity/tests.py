@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from action.verify.checkout import Snapshot
 from action.verify.layout import is_test_module
-from action.verify.testcode import TestFunction, read_tests, swallows_now, weaknesses
+from action.verify.testcode import TestFunction, asserting_functions, read_tests, swallows_now, weaknesses
 from controlplane.evidence import IntegrityFinding
 
 
@@ -15,7 +15,7 @@ def find_weakened_tests(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFin
     """Findings by kind and file, each naming its node ids. What is fine is noted too: moved and edited tests."""
     before, after = tests_of(base), tests_of(head)
     found: dict[tuple[str, bool, str, str], list[str]] = defaultdict(list)
-    library = _Library(before, after)
+    library = _Library(before, after, _asserting(base), _asserting(head))
     for node_id, old in before.items():
         new = after.get(node_id)
         for kind, fails, reason in library.compare(old, new):
@@ -39,7 +39,14 @@ def tests_of(snapshot: Snapshot) -> dict[str, TestFunction]:
 class _Library:
     """What the head's tests hold in all, to tell a moved assertion from a removed one."""
 
-    def __init__(self, before: dict[str, TestFunction], after: dict[str, TestFunction]) -> None:
+    def __init__(
+        self,
+        before: dict[str, TestFunction],
+        after: dict[str, TestFunction],
+        asserting_before: dict[str, int],
+        asserting: dict[str, int],
+    ) -> None:
+        self.asserting_before, self.asserting = asserting_before, asserting
         self.new = {node_id: test for node_id, test in after.items() if node_id not in before}
         self.bodies = Counter(test.body for test in self.new.values())
         # Assertions of new or altered tests only: those of unaltered ones were there before.
@@ -74,11 +81,26 @@ class _Library:
         if swallows_now(old.node, new.node):
             return "it swallows exceptions now"
         gone = [assertion for assertion in old.assertions if assertion not in self.assertions]
-        if new.parameters < old.parameters and new.weight < old.weight:
+        earlier, now = _weight(old, self.asserting_before), _weight(new, self.asserting)
+        if new.parameters < old.parameters and now < earlier:
             return f"it has {new.parameters} sets of parameters, and had {old.parameters}"
-        if new.weight < old.weight and gone:
-            return f"it makes {new.weight} assertions that can fail, and made {old.weight}"
-        return "; ".join(weaknesses(old.node, new.node)) if gone else ""
+        if now < earlier and gone:
+            return f"it makes {now} assertions that can fail, and made {earlier}"
+        return "; ".join(weaknesses(old.node, new.node, self.asserting_before, self.asserting)) if gone else ""
+
+
+def _asserting(snapshot: Snapshot) -> dict[str, int]:
+    """Functions of the tests and what supports them that assert for their callers; of a name, the least demanding."""
+    found: dict[str, int] = {}
+    for path in sorted(snapshot.test_paths):
+        if path.endswith(".py"):
+            for name, demand in asserting_functions(snapshot.text(path)).items():
+                found[name] = min(demand, found.get(name, demand))
+    return found
+
+
+def _weight(test: TestFunction, asserting: dict[str, int]) -> int:
+    return test.weight + sum(times for name, times in test.calls if name in asserting)
 
 
 def _marks(old: TestFunction, new: TestFunction) -> Iterator[tuple[str, bool, str]]:
