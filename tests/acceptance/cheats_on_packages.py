@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from action.verify.options import default_cache_dir
-from tests.acceptance import verify_cheats, verify_honest
+from tests.acceptance import verify_cheats, verify_cheats_code, verify_cheats_tree, verify_honest
 from tests.acceptance.verify_packages import Package, commit, git, write
 from tests.acceptance.verify_real import SDISTS, NoIndex, Sdist, fetch, make_base
 
+CHEATS = {**verify_cheats.ALL, **verify_cheats_code.ALL, **verify_cheats_tree.ALL}
 LEAST_HONEST = 0.95
 SKIPPED = 77
 CASE_SECONDS = 600
@@ -131,7 +132,7 @@ def _branches(sdist: Sdist, archive: Path, folder: Path, only: list[str] | None)
 def _changes(package: Package) -> Iterator[tuple[bool, str, verify_cheats.Change | None]]:
     for name, honest in verify_honest.ALL.items():
         yield True, name, honest(package)
-    for name, cheat in verify_cheats.ALL.items():
+    for name, cheat in CHEATS.items():
         if name != "inputs_hard_coded" or package.hard_coded:
             yield False, name, cheat(package)
 
