@@ -53,6 +53,10 @@ class RunnerStore(Caller):
         """Their ids, as `record_artifact` each; one that is refused refuses all."""
         return self._call("record_artifacts_v1", list, run_id=run_id, artifacts=list(artifacts))
 
+    def describe_earlier_run(self, run_id: str, base: str) -> Row | None:
+        """The figures of the run that made `base`, else of the last one that passed for the same branch."""
+        return self._look_up("describe_earlier_run_v1", run_id=run_id, base=base)
+
     def record_pull_request(self, run_id: str, pull_request: Mapping[str, Any]) -> None:
         """Without a `url` only branch and commit are recorded."""
         self._call("record_pull_request_v1", object, run_id=run_id, pull_request=pull_request)

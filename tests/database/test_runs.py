@@ -293,6 +293,38 @@ def test_many_artifacts_are_noted_in_one_call_or_none_of_them(world: World) -> N
     assert world.value("select count(*) from artifacts") == 2
 
 
+def passed_run(world: World, commit: str, coverage: float, **over: str) -> None:
+    made = world.started(**over)
+    runner = world.runner_of(made["run_id"])
+    runner.call("record_pull_request_v1", run_id=made["run_id"], pull_request={"branch": "b", "commit": commit})
+    summary = {"verdict": {"coverage": coverage, "tests": {"total": 9, "passed": 8}}, "duration_seconds": 61.5,
+               "lighthouse": {"score": None}, "secret": "of another run"}  # fmt: skip
+    runner.call("finish_run_v1", run_id=made["run_id"], result="PASSED", summary=summary)
+
+
+def test_earlier_figures_are_the_bases_else_those_of_the_last_run_that_passed(world: World) -> None:
+    mine = world.started()
+    runner = world.runner_of(mine["run_id"])
+    assert runner.call("describe_earlier_run_v1", run_id=mine["run_id"], base="a" * 40) is None
+    for commit, coverage in (("a" * 40, 0.5), ("b" * 40, 0.75)):
+        passed_run(world, commit, coverage)
+    last = runner.call("describe_earlier_run_v1", run_id=mine["run_id"], base="c" * 40)
+    assert (last["commit"], last["is_base"], last["coverage"]) == ("b" * 40, False, 0.75)
+    base = runner.call("describe_earlier_run_v1", run_id=mine["run_id"], base="a" * 40)
+    assert (base["commit"], base["is_base"], base["coverage"]) == ("a" * 40, True, 0.5)
+    assert set(base) == {"commit", "finished_at", "is_base", "tests", "passed", "coverage", "e2e_passed",
+                         "lighthouse_score", "duration_seconds"}  # fmt: skip
+    assert (base["tests"], base["passed"], base["e2e_passed"], base["duration_seconds"]) == (9, 8, None, 61.5)
+
+
+def test_another_projects_figures_are_nobodys_earlier_ones(world: World) -> None:
+    world.settle("acme/other")
+    passed_run(world, "a" * 40, 0.5, repo="acme/other")
+    mine = world.started()
+    runner = world.runner_of(mine["run_id"])
+    assert runner.call("describe_earlier_run_v1", run_id=mine["run_id"], base="a" * 40) is None
+
+
 @pytest.mark.parametrize(
     "place", [{"store": "https://evil.example"}, {"store": "s3://a/../b/c"}, {"store": "s3://bucket/x y"},
               {"store": "s3://bucket//x"}, {"store": ""}, {"encoding": "br"}],

@@ -55,6 +55,7 @@ def test_token_of_one_run_reaches_no_other(world: World) -> None:
         "record_execution_v1": {"execution": {"agent": "x"}},
         "record_artifact_v1": {"artifact": {}},
         "record_artifacts_v1": {"artifacts": [{}]},
+        "describe_earlier_run_v1": {"base": "a" * 40},
         "record_pull_request_v1": {"pull_request": {}},
         "finish_run_v1": {"result": "FAILED", "summary": {}},
     }.items():
