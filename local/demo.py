@@ -1,6 +1,7 @@
-"""The demo: the main job on one machine, with a mail, a repository and a recorded agent of ours.
+"""The demo: the main job on one machine, with a mail, a repository, and a recorded agent of ours or Claude.
 
-Everything but the mailbox, GitHub and the agent's thinking is the product itself; the output says what is not.
+Everything but the mailbox, GitHub and, without a key, the agent's thinking is the product itself; the output says what
+is not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import email.policy
 import html
 import re
 import shutil
-import subprocess
 import time
 import uuid
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from typing import Any
 import httpx
 
 from controlplane.errors import BrokenPromise
+from local.demo_agent import MATERIAL, DemoAgent
 from local.stack.correspondent import prepare_project
 from local.stack.double_setup import repository_path
 from local.stack.journey import Journey, follow, hand_in
 from local.stack.observation import SeenEvent, SeenRun
-from local.stack.places import make_private, shipped
+from local.stack.places import make_private
 from local.stack.supervisor import Stack, StackOptions
 
-MATERIAL = shipped("examples/demo")
 REPOSITORY = "customer/fairsplit"
 SENDER = "ada@customer.example"
 KEPT_DEMOS = 5
@@ -68,33 +68,42 @@ class DemoResult:
 
 def run_demo(
     home: Path,
+    choose_agent: Callable[[Path], DemoAgent],
     *,
     pg_bin: Path | None = None,
     timeout_seconds: float = 300.0,
     say: Callable[[str], None],
     on_event: Callable[[SeenEvent], None],
 ) -> DemoResult:
-    """Start a stack of its own, send the mail, follow it to its end, keep the results, stop the stack."""
+    """Start a stack of its own, send the mail, follow it to its end, keep the results, stop the stack.
+
+    `choose_agent` is told the folder in which its agent may install itself.
+    """
     started = time.monotonic()
     name = f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     results = make_private(make_private(home, traversable=True) / "demos" / name)
     _forget_old_demos(results.parent)
+    agent = choose_agent(home / name / "agent")
     options = StackOptions(
         data=home / name,
         ephemeral=True,
         fixed_ports=False,
         pg_bin=pg_bin,
-        variables={"AICD_AGENT": "command", "AICD_AGENT_COMMAND": f"sh {home / name / 'agent' / 'replay.sh'}"},
+        variables=agent.variables,
+        runner_environment=agent.runner_environment,
+        planner=agent.plans,
+        messages_double=agent.uses_double,
     )
-    say("starting the embedded stack: Postgres, Supabase gateway, six functions, doubles of Gmail and GitHub")
+    say("starting the embedded stack: Postgres, Supabase gateway, functions, doubles of Gmail and GitHub")
     with Stack(options) as stack:
         identity = stack.identity
         say(f"the stack is up after {time.monotonic() - started:.1f} s; jobs are run by {identity.runner}")
-        _install_agent(options.data / "agent")
-        prepare_demo_project(stack)
-        say(f"{SENDER} sends a mail with a specification for {REPOSITORY}")
-        say("the agent is a recording of two attempts, replayed; the first one misses its Definition of Done")
-        handed = hand_in(identity, (MATERIAL / "mail.eml").read_bytes(), authenticated=True)
+        agent.install(options.data / "agent")
+        prepare_demo_project(stack, agent.secrets)
+        say(f"{SENDER} sends a mail for {REPOSITORY}")
+        for line in agent.said:
+            say(line)
+        handed = hand_in(identity, agent.mail.read_bytes(), authenticated=True)
         journey = follow(
             identity,
             handed,
@@ -124,7 +133,7 @@ def run_demo(
     )
 
 
-def prepare_demo_project(stack: Stack) -> None:
+def prepare_demo_project(stack: Stack, secrets: dict[str, str] | None = None) -> None:
     """The customer's repository with its first package, and the sender on the allow-list."""
     from local.administration import Administration
 
@@ -134,16 +143,9 @@ def prepare_demo_project(stack: Stack) -> None:
         for path in sorted(source.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
-    prepare_project(stack.identity, REPOSITORY, files=files)
+    prepare_project(stack.identity, REPOSITORY, files=files, secrets=secrets)
     with Administration(stack.identity.db_url) as operator:
         operator.allow_sender(SENDER, REPOSITORY)
-
-
-def _install_agent(target: Path) -> None:
-    """Copy the recording to where the agent's own user can read it."""
-    shutil.copytree(MATERIAL / "recording", target / "recording", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(MATERIAL / "replay.sh", target / "replay.sh")
-    subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
 
 
 def _only_run(journey: Journey) -> SeenRun:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,21 +20,32 @@ from local.stack.places import state_home
 
 if TYPE_CHECKING:
     from local.demo import DemoResult
+    from local.demo_agent import DemoAgent
 
 app = typer.Typer(add_completion=False)
+
+
+class Agent(StrEnum):
+    RECORDING = "recording"
+    CLAUDE = "claude"
 
 
 @app.command()
 def demo(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the end.")] = 300.0,
+    agent: Annotated[Agent, typer.Option(help="Who builds: a recording of ours, or Claude Code.")] = Agent.RECORDING,
 ) -> None:
-    """Send a mail with a specification, and get a verified pull request and a report mail back.
+    """Send a mail, and get a verified pull request and a report mail back.
 
     Needs no key, no account and no network once its environments are made. Everything is on this machine: the mailbox
     and GitHub are doubles that check each request against the published schemas, the agent replays a recording.
+
+    With --agent claude the mail is a letter in plain words, which Claude plans and Claude Code builds: with
+    ANTHROPIC_API_KEY for real, without it against a double of the Messages API.
     """
     from local.demo import run_demo
+    from local.demo_agent import claude, recording
 
     configure_logs("demo", logging.ERROR)
     started = time.monotonic()
@@ -44,8 +56,14 @@ def demo(
         if not json:
             say(f"{time.monotonic() - started:6.1f} s  {line}")
 
+    def choose(folder: Path) -> DemoAgent:
+        if agent is Agent.RECORDING:
+            return recording(folder)
+        return claude(os.environ.get("ANTHROPIC_API_KEY", ""), os.environ.get("ANTHROPIC_BASE_URL", ""))
+
     result = run_demo(
         state_home(dict(os.environ)),
+        choose,
         pg_bin=Path(os.environ["PG_BIN"]) if os.environ.get("PG_BIN") else None,
         timeout_seconds=timeout,
         say=tell,

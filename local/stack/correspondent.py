@@ -34,11 +34,13 @@ def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool
     return {repo: repository_path(identity, repo) for repo in named}
 
 
-def prepare_project(identity: StackIdentity, repo: str, *, files: dict[str, str] | None = None) -> None:
+def prepare_project(
+    identity: StackIdentity, repo: str, *, files: dict[str, str] | None = None, secrets: dict[str, str] | None = None
+) -> None:
     """A repository in the GitHub double and a project that is pinned to it. Again is fine.
 
-    It is given no secret for its runs: each job's identity is exchanged for a token, as in the cloud.
+    It is given no secret for the control plane: each job's identity is exchanged for a token, as in the cloud.
     """
-    numbers = prepare_repository(identity, repo, files=files)
+    numbers = prepare_repository(identity, repo, files=files, secrets=secrets)
     with Administration(identity.db_url) as operator:
         operator.create_project({"repo": repo, "name": repo, "default_branch": "main", **numbers})

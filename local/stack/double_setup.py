@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from local.stack.places import shipped
 WORKFLOW_PATH = ".github/workflows/aicd.yml"
 WORKFLOW_SOURCE = shipped("examples/workflows/aicd.yml")
 TIMEOUT_SECONDS = 60.0
+DOUBLES = ("google", "github", "anthropic")
 # Somebody who tries the line out writes more bad mails in an hour than a customer in a year.
 LOCAL_ANSWERS_PER_DAY = 10_000
 
@@ -58,10 +60,10 @@ def repository_path(identity: StackIdentity, repo: str) -> Path:
     return Path(identity.data) / "github" / "repos" / f"{repo}.git"
 
 
-def read_problems(identity: StackIdentity) -> list[str]:
-    """Every mismatch with a published schema that a double has seen, in words."""
+def read_problems(identity: StackIdentity, parts: Collection[str] = DOUBLES[:2]) -> list[str]:
+    """Every mismatch with a published schema that one of the doubles among `parts` has seen, in words."""
     found: list[str] = []
-    for part in ("google", "github"):
+    for part in (name for name in DOUBLES if name in parts):
         answer = _checked(httpx.get(f"{identity.url(part)}/_double/problems", timeout=TIMEOUT_SECONDS)).json()
         found += [f"{part}: {problem['operation']}: {'; '.join(problem['details'])}" for problem in answer]
     return found

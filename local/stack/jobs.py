@@ -171,7 +171,8 @@ def _dotenv(path: Path, settings: dict[str, Any], section: str = "secrets") -> s
 def _env_file(job: Path, environ: Mapping[str, str]) -> str:
     path = job / "environment"
     path.touch(mode=0o600)  # the job's way to its ID token is in it
-    shown = {name: value for name, value in environ.items() if name.startswith(("AICD_", "GITHUB_", "ACTIONS_"))}
+    told = ("AICD_", "GITHUB_", "ACTIONS_", "ANTHROPIC_BASE_URL")
+    shown = {name: value for name, value in environ.items() if name.startswith(told)}
     path.write_text("".join(f"{name}={json.dumps(value)}\n" for name, value in shown.items()))
     return str(path)
 

@@ -12,6 +12,7 @@ PREFERRED = {
     "db": 54322,
     "google": 54331,
     "github": 54332,
+    "anthropic": 54333,
     "gmail-push": 54341,
     "dispatch": 54342,
     "notify": 54343,

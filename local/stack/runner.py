@@ -58,7 +58,16 @@ def copy_log(source: Path, target: Path) -> None:
 class Runner:
     """Polls the double for queued runs until stopped; each job has its own folder, removed when it ended."""
 
-    def __init__(self, identity: StackIdentity, mode: Mode, folder: Path, variables: dict[str, str]) -> None:
+    def __init__(
+        self,
+        identity: StackIdentity,
+        mode: Mode,
+        folder: Path,
+        variables: dict[str, str],
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """`variables` are GitHub's, named by workflows; `environment` is the runner's own, given to every job."""
+        self._environment = environment or {}
         self._identity = identity
         self._mode = mode
         self._variables = variables
@@ -125,6 +134,7 @@ class Runner:
             "GITHUB_RUN_ID": str(run["id"]),
             "GITHUB_RUN_ATTEMPT": str(run["attempt"]),
             "GITHUB_REPOSITORY": run["repository"],
+            **self._environment,
             **self._identity_access(run),
         }
 

@@ -53,7 +53,9 @@ class StackOptions:
     """`ephemeral` deletes the data at the end; `fixed_ports` tries the Supabase CLI's numbers first.
 
     `variables` are what an organisation's Actions variables are at GitHub; the stack adds its own addresses.
-    `planner` says that the jobs can plan letters; without, a letter is answered at the door.
+    `runner_environment` is what the operator of a self-hosted runner puts into its environment.
+    `planner` says that the jobs can plan letters; without, a letter is answered at the door. `messages_double` starts
+    the double of the Messages API, for jobs that think without a key.
     """
 
     data: Path
@@ -62,7 +64,9 @@ class StackOptions:
     state_file: Path | None = None
     pg_bin: Path | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    runner_environment: dict[str, str] = field(default_factory=dict)
     planner: bool = False
+    messages_double: bool = False
 
 
 class Stack:
@@ -96,7 +100,7 @@ class Stack:
 
     def problems(self) -> list[str]:
         """What the doubles saw that the published schemas do not allow. Never empty silently: see `aicd demo`."""
-        return read_problems(self.identity)
+        return read_problems(self.identity, [child.name for child in self._children])
 
     def stop(self) -> None:
         """End every part within STOP_SECONDS; twice is fine."""
@@ -140,6 +144,9 @@ class Stack:
                 "AICD_GITHUB_DOUBLE_STATE": str(make_private(data / "github")),
             },
         )
+        if options.messages_double:
+            own = {"AICD_ANTHROPIC_DOUBLE_PORT": str(ports["anthropic"])}
+            self._start_part("anthropic", ["-m", "local.doubles.anthropic"], logs, ports, own)
         authenticator_dsn, db_url = self._start_database(data, ports)
         self.identity = self._identify(ports, data, db_url, secrets)
         self._start_part("api", ["-m", "local.gateway"], logs, ports, self._gateway_environment(authenticator_dsn))
@@ -157,12 +164,18 @@ class Stack:
             "AICD_TOKEN_URL": self.identity.url("runner-token"),
             **options.variables,
         }
-        runner = Runner(self.identity, choose_mode(), make_private(data / "runner", traversable=True), variables)
+        jobs = make_private(data / "runner", traversable=True)
+        runner = Runner(self.identity, choose_mode(), jobs, variables, self._runner_environment())
         runner.start()
         self._closing.callback(runner.stop)
         if options.state_file is not None:
             save_identity(self.identity, options.state_file)
             self._closing.callback(options.state_file.unlink, missing_ok=True)
+
+    def _runner_environment(self) -> dict[str, str]:
+        """The double's address, where it stands in for the model; the operator's own word goes before it."""
+        double = {"ANTHROPIC_BASE_URL": self.identity.url("anthropic")} if self._options.messages_double else {}
+        return {**double, **self._options.runner_environment}
 
     def _secrets(self, data: Path) -> dict[str, str]:
         """Keys that must survive a restart of the stack on the same data; what is new in this version is added."""
