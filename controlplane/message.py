@@ -6,6 +6,11 @@ from typing import Literal
 
 from controlplane.noun import Noun
 
+# What stands for the name of a specification that was written in the mail's own text.
+LETTER_NAME = "mail text"
+# The domain of Message-IDs that we made for mails without one; no reply may refer to them.
+MADE_ID_DOMAIN = "no-message-id.invalid"
+
 
 class SpecAttachment(Noun):
     """A candidate specification found in a mail. `name` is the sender's and is only shown, never used as a path."""

@@ -1,4 +1,7 @@
-"""How settings become the real parts. Called by entry points only."""
+"""How settings become the real parts. Called by entry points only.
+
+What a part needs is imported with it: a function's first answer waits for everything that is imported before.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from functions._shared.callers.oidc import OidcProof
 from functions._shared.callers.proof import CallerProof
-from functions._shared.gmail.client import GmailClient
-from functions._shared.gmail.port import Mailbox
-from functions._shared.intake.sync import Intake
-from functions._shared.intake.take_in import Reader
-from functions._shared.ports import IntakeStore
 from functions._shared.settings import CallerSettings, Environment, GoogleSettings, SupabaseSettings
 
 if TYPE_CHECKING:
     from controlplane.store import FunctionsStore
+    from functions._shared.gmail.client import GmailClient
+    from functions._shared.gmail.port import Mailbox
+    from functions._shared.intake.sync import Intake
+    from functions._shared.intake.take_in import Reader
+    from functions._shared.ports import IntakeStore
 
 # The right side of our Message-IDs. It need not resolve, but two deployments that share a mailbox must differ in it.
 NOTICE_DOMAIN = "notices.aicd.invalid"
@@ -38,6 +41,8 @@ def open_store(settings: SupabaseSettings) -> FunctionsStore:
 
 def open_mailboxes(settings: GoogleSettings) -> Callable[[str], Mailbox]:
     """The client of each mailbox, made once and kept."""
+    from functions._shared.gmail.client import GmailClient
+
     clients: dict[str, GmailClient] = {}
     return lambda email: clients.setdefault(email.lower(), GmailClient(settings, email))
 
@@ -46,11 +51,14 @@ def open_intake(
     store: IntakeStore, settings: GoogleSettings, authserv_id: str, *, plans_letters: bool = True
 ) -> Intake:
     """Everything that taking mail in needs."""
+    from functions._shared.intake.sync import Intake
+
     return Intake(store, open_mailboxes(settings), functools.partial(_open_reader, authserv_id), plans_letters)
 
 
 def _open_reader(authserv_id: str, mailbox_email: str) -> Reader:
     from controlplane.specfile import check_spec
+    from functions._shared.intake.take_in import Reader
     from functions._shared.mail import read_message
 
     own = frozenset({mailbox_email})

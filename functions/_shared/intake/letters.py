@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controlplane.message import Message
+from controlplane.message import LETTER_NAME, Message
 from controlplane.spec import Spec
 from controlplane.states import MessageState
 from functions._shared.intake.courtesy import is_courtesy
 from functions._shared.intake.decide import CheckedSpec, Decision, needs_planner, planning_off, repository_missing
 from functions._shared.intake.records import Envelope, message_row
-from functions._shared.mail.content import LETTER_NAME
 from functions._shared.ports import IntakeStore
 
 ANSWER = Decision(MessageState.ACCEPTED, "answer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controlplane.message import SpecAttachment
+from controlplane.message import LETTER_NAME, SpecAttachment
 from controlplane.spec import Format
 from controlplane.specfile.decode import decode_text
 from controlplane.specfile.detect import detect_format, format_of_name
@@ -14,7 +14,6 @@ from functions._shared.mail.letter import Letter, read_letter
 from functions._shared.mail.limits import MAX_ARCHIVES, MAX_SPEC_BYTES, MAX_SPECS, MAX_TOTAL_BYTES, MAX_ZIP_BYTES
 from functions._shared.mail.parts import Part
 
-LETTER_NAME = "mail text"
 _SUFFIXES = (".yaml", ".yml", ".json", ".md", ".markdown", ".txt")
 _NEVER = ("image/", "audio/", "video/", "font/")
 _NEVER_TYPES = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from controlplane.message import Message
+from controlplane.message import MADE_ID_DOMAIN, Message
 from functions._shared.mail.authentication import judge_sender
 from functions._shared.mail.content import Content, read_content
 from functions._shared.mail.headers import Headers, TooLarge
@@ -14,8 +14,6 @@ from functions._shared.mail.loops import find_loop
 from functions._shared.mail.parts import read_parts
 from functions._shared.mail.words import clean_line, decode_words
 
-# The domain of Message-IDs that we made for mails without one; no reply may refer to them.
-MADE_ID_DOMAIN = "no-message-id.invalid"
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _MOST_REFERENCES = 50

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from email.message import EmailMessage
 
-from functions._shared.mail.read import MADE_ID_DOMAIN
+from controlplane.message import MADE_ID_DOMAIN
 from functions._shared.notices.notice import Notice
 
 MOST_SUBJECT_CHARACTERS = 200
