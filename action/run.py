@@ -22,6 +22,7 @@ class Run(Noun):
 
     run_id: str
     spec_id: str
+    sprint_id: str = ""
     sprint_label: str
     correlation_id: str = ""
     controlled: bool = False
@@ -61,7 +62,12 @@ class Iteration(Noun):
 
 
 class BuildOutcome(Noun):
-    """`build.json`. `ended` says why the loop stopped: met, max-iterations, no-progress, no-change, out-of-time."""
+    """`build.json`. `ended` says why the loop stopped: met, max-iterations, no-progress, no-change, out-of-time,
+    out-of-money, cancelled, failed; paused and needs-input, when another run goes on.
+
+    `resume_at` (ISO 8601) belongs to paused, `error` is a code for failed; `session` the agent's own id of what was
+    said, `feedback` what the next attempt would have been told.
+    """
 
     agent: str
     ended: str
@@ -69,6 +75,10 @@ class BuildOutcome(Noun):
     iterations: tuple[Iteration, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     isolation: str = ""
+    resume_at: str = ""
+    error: str = ""
+    session: str = ""
+    feedback: str = ""
 
     @property
     def cost_usd(self) -> float | None:

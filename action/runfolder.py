@@ -19,10 +19,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 FOLDERS = ("repository", "agent", "agent-logs", "iterations", "reports", "logs", "report")
 NOUNS = (
-    "run", "spec", "dialogue", "plan", "planned", "sprint", "released", "build", "change", "evidence", "verdict",
-    "failure", "published",
+    "run", "spec", "dialogue", "plan", "planned", "sprint", "released", "resume", "build", "change", "evidence",
+    "verdict", "failure", "published",
 )  # fmt: skip
-FILES = (*(f"{noun}.json" for noun in NOUNS), "events.jsonl", "executions.jsonl", "verbs.jsonl")
+FILES = (
+    *(f"{noun}.json" for noun in NOUNS),
+    "events.jsonl",
+    "executions.jsonl",
+    "ledger.jsonl",
+    "session.jsonl",
+    "verbs.jsonl",
+)
 
 
 class RunFolder:

@@ -72,6 +72,8 @@ class AgentInputs(_Group):
     anthropic_api_key: SecretStr = NO_SECRET
     planner_model: str = ""
     builder_model: str = ""
+    claude_path: str = ""
+    price_table: str = ""
     mcp_config: str = ""
     max_budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10
     max_iterations: Annotated[int, Field(ge=1, le=20)] = 3
@@ -153,7 +155,8 @@ class Settings(_Group):
     """Everything an entry point was told.
 
     `run_directory` is the run folder (docs/architecture.md), from AICD_RUN_DIR; `cache_directory` keeps environments
-    between runs, from AICD_CACHE_DIR.
+    between runs, from AICD_CACHE_DIR. `claude_url` is where the Messages API is, from ANTHROPIC_BASE_URL (blank:
+    Anthropic's own); `mcp_variables` are AICD_MCP_…, the only ones that `mcp-config` may name.
     """
 
     run: RunInputs = RunInputs()
@@ -166,6 +169,8 @@ class Settings(_Group):
     github: GitHubContext = GitHubContext()
     run_directory: Path = Path(".aicd/run")
     cache_directory: Path | None = None
+    claude_url: str = ""
+    mcp_variables: Mapping[str, SecretStr] = Field(default_factory=dict, repr=False)
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret that was given: what logs, reports and commits must never hold."""
@@ -178,7 +183,8 @@ class Settings(_Group):
             self.artifacts.s3_session_token,
             self.github.id_token_request_token,
         )
-        values = [secret.get_secret_value() for secret in given if secret.get_secret_value()]
+        named = (*given, *self.mcp_variables.values())
+        values = [secret.get_secret_value() for secret in named if secret.get_secret_value()]
         # A key of several lines may be shown line by line.
         inner = [line.strip() for value in values for line in value.splitlines()[1:-1] if len(line.strip()) >= 16]
         return (*values, *inner)
@@ -240,7 +246,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise UsageError("The inputs cannot be used: " + "; ".join(problems) + ".", "Correct them in the workflow.")
     cache = environment.get("AICD_CACHE_DIR", "")
     return Settings(
-        **groups, run_directory=_run_directory(environment), cache_directory=Path(cache).absolute() if cache else None
+        **groups,
+        run_directory=_run_directory(environment),
+        cache_directory=Path(cache).absolute() if cache else None,
+        claude_url=environment.get("ANTHROPIC_BASE_URL", ""),
+        mcp_variables={name: SecretStr(value) for name, value in environment.items() if name.startswith("AICD_MCP_")},
     )
 
 

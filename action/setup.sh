@@ -30,12 +30,17 @@ for name in python3.14 python3.13 python3.12 python3.11 python3 python; do
 done
 [ -n "$python" ] || fail 'There is no Python 3.11 or newer with venv on this runner. Add a step with actions/setup-python before, or install one.'
 
-lock="$here/requirements/runner.txt"
+locks=("$here/requirements/runner.txt")
+if [ "${AICD_WITH_CLAUDE:-false}" = true ]; then
+  case "${AICD_MODE:-deliver}" in
+    deliver | plan | build) locks+=("$here/requirements/agent.txt") ;;
+  esac
+fi
 key="$("$python" -I -c '
 import hashlib, pathlib, platform, sys
-lock = pathlib.Path(sys.argv[1]).read_bytes()
-print(hashlib.sha256(lock + sys.version.encode() + platform.machine().encode() + sys.executable.encode()).hexdigest()[:20])
-' "$lock")"
+locks = b"".join(pathlib.Path(name).read_bytes() for name in sys.argv[1:])
+print(hashlib.sha256(locks + sys.version.encode() + platform.machine().encode() + sys.executable.encode()).hexdigest()[:20])
+' "${locks[@]}")"
 cache="${RUNNER_TOOL_CACHE:-${RUNNER_TEMP:-/tmp}}/aicd"
 environment="$cache/$key"
 if [ ! -x "$environment/ready" ]; then
@@ -46,8 +51,8 @@ if [ ! -x "$environment/ready" ]; then
   if [ ! -x "$environment/ready" ]; then
     rm -rf "$environment"
     "$python" -I -m venv "$environment"
-    "$environment/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r "$lock" ||
-      fail 'The packages of requirements/runner.txt could not be installed; is the package index reachable from this runner?' 4
+    "$environment/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: "${locks[@]/#/-r}" ||
+      fail 'The packages of requirements/ could not be installed; is the package index reachable from this runner?' 4
     printf '#!/bin/sh\n' >"$environment/ready"
     chmod +x "$environment/ready"
   fi

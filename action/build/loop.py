@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,17 @@ from controlplane.states import Phase, Result
 from controlplane.verdict import Verdict
 
 NOTHING_JUDGED = Verdict(criteria=())
+# Endings of an attempt after which no other one may follow in this run, and what the loop calls them.
+FINAL = {
+    "timed-out": "out-of-time",
+    "paused": "paused",
+    "needs-input": "needs-input",
+    "out-of-money": "out-of-money",
+    "cancelled": "cancelled",
+}
+# What is said of a run also when it left no change.
+KEPT_ENDINGS = (*FINAL.values(), "failed")
+STOPS = {"cancelled": "the specification was cancelled", "out-of-money": "the budget is spent"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,12 @@ class BuildLimits:
 
 @dataclass(frozen=True)
 class BuildJob:
-    """Everything the loop needs. `judge` measures and judges a change; its int is the iteration, for its folders."""
+    """Everything the loop needs. `judge` measures and judges a change; its int is the iteration, for its folders.
+
+    `begin` and `feedback` are what an earlier run of this sprint left. `ask` is asked before each attempt, and `watch`
+    every moment while one runs, whether to stop: `cancelled`, `out-of-money`, or nothing. `taking` is held while files
+    of the workspace become a commit.
+    """
 
     run: Run
     spec: Spec
@@ -55,6 +72,12 @@ class BuildJob:
     judge: Callable[[Change, int], Judged]
     journal: Journal
     clock: Callable[[], float] = field(default=time.monotonic)
+    begin: str = ""
+    feedback: str = ""
+    dialogue: str = ""
+    ask: Callable[[], str] = str
+    watch: Callable[[], str] = str
+    taking: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass
@@ -67,6 +90,7 @@ class _State:
     refusals: tuple[Refusal, ...] = ()
     iterations: list[Iteration] = field(default_factory=list)
     isolation: str = ""
+    last: Attempt | None = None
 
 
 def build_change(job: BuildJob) -> tuple[BuildOutcome, Change | None]:
@@ -76,20 +100,25 @@ def build_change(job: BuildJob) -> tuple[BuildOutcome, Change | None]:
     place already, as in the second sprint of a specification whose files the first one wrote. Then the branch is judged
     as it is: by a commit that changes nothing.
     """
-    state = _State(taken=Taken(head=job.run.base, seen=job.run.base))
+    head = job.begin or job.run.base
+    state = _State(taken=Taken(head=head, seen=head), feedback=job.feedback)
     deadline = job.clock() + job.limits.seconds
     rounds = job.limits.iterations if job.agent.repeats else 1
     ended, reason = "max-iterations", f"attempt {rounds} was the last one allowed"
     if not job.agent.repeats:
         reason = f"agent '{job.agent.name}' works once"
     for number in range(1, rounds + 1):
+        stop = job.ask()
+        if stop:
+            ended, reason = stop, f"{STOPS.get(stop, stop)}, after {number - 1} attempts"
+            break
         left = deadline - job.clock()
         if left <= 0:
             ended, reason = "out-of-time", f"{job.limits.seconds / 60:g} minutes were over after {number - 1} attempts"
             break
-        stop = _attempt(job, state, number, left, is_last=number == rounds)
-        if stop:
-            ended, reason = stop
+        over = _attempt(job, state, number, left, is_last=number == rounds)
+        if over:
+            ended, reason = over
             break
     return _conclude(job, state, ended, reason)
 
@@ -102,7 +131,9 @@ def _attempt(job: BuildJob, state: _State, number: int, left: float, *, is_last:
     seconds = round(job.clock() - began, 3)
     nothing_done = state.taken.head == job.run.base
     judged = None
-    if not nothing_done and not trouble and not is_last:
+    state.last = attempt
+    is_over = is_last or attempt.ending in FINAL or bool(attempt.error)
+    if not nothing_done and not trouble and not is_over:
         judged = job.judge(_change(job, state.taken.head), number)
     iteration = _describe(job, state, number, attempt, started_at, seconds, judged, trouble)
     state.iterations.append(iteration)
@@ -113,18 +144,20 @@ def _attempt(job: BuildJob, state: _State, number: int, left: float, *, is_last:
 def _let_work(job: BuildJob, state: _State, number: int, left: float) -> tuple[Attempt, str]:
     """Let the agent work and take its work over; (attempt, why the work could not be taken over)."""
     task = Task(
-        text=write_task(job.spec, job.sprint),
+        text=write_task(job.spec, job.sprint, job.dialogue),
         feedback=state.feedback,
         iteration=number,
         repository=job.workspace,
         scratch=job.scratch,
         log=job.logs / f"agent-{number}.log",
         timeout_seconds=left,
+        watch=job.watch,
     )
     attempt = job.agent.work(task)
     state.isolation = attempt.isolation or state.isolation
     try:
-        taken = take_work(job.repository, job.workspace, state.taken, _message(job, number), job.run.trailers())
+        with job.taking:
+            taken = take_work(job.repository, job.workspace, state.taken, _message(job, number), job.run.trailers())
     except CallerError as error:
         state.refusals = (Refusal(code=error.code, path="", reason=str(error)),)
         return attempt, str(error)
@@ -157,8 +190,11 @@ def _next_step(
 ) -> tuple[str, str] | None:
     if judged is not None and judged.verdict.result is Result.PASSED and not state.refusals:
         return "met", f"attempt {number} met the Definition of Done"
-    if iteration.attempt == "timed-out":
-        return "out-of-time", f"attempt {number} was stopped: {iteration.reason}"
+    last = state.last
+    if last is not None and last.ending in FINAL:
+        return FINAL[last.ending], f"attempt {number} was stopped: {iteration.reason}"
+    if last is not None and last.error:
+        return "failed", f"attempt {number} failed: {iteration.reason}"
     standing = (tree_of(job.repository, state.taken.head) + trouble, iteration.failing)
     if standing == state.standing:
         return "no-progress", f"attempts {number - 1} and {number} left the same files and the same failures"
@@ -175,7 +211,7 @@ def _conclude(job: BuildJob, state: _State, ended: str, reason: str) -> tuple[Bu
     if head == job.run.base:
         said = next((one.reason for one in reversed(state.iterations) if one.reason), "")
         ended, reason = (
-            ("no-change", f"no attempt left a change. {said}".strip()) if ended != "out-of-time" else (ended, reason)
+            (ended, reason) if ended in KEPT_ENDINGS else ("no-change", f"no attempt left a change. {said}".strip())
         )
     outcome = BuildOutcome(
         agent=job.agent.name,
@@ -184,6 +220,10 @@ def _conclude(job: BuildJob, state: _State, ended: str, reason: str) -> tuple[Bu
         iterations=tuple(state.iterations),
         refusals=state.refusals,
         isolation=state.isolation,
+        resume_at=state.last.resume_at if state.last else "",
+        error=state.last.error if state.last else "",
+        session=state.last.session if state.last else "",
+        feedback=state.feedback,
     )
     return outcome, None if head == job.run.base else _change(job, head)
 
@@ -236,6 +276,7 @@ def _tell(job: BuildJob, attempt: Attempt, iteration: Iteration) -> None:
                 "commit": iteration.commit,
                 "verdict": iteration.verdict,
                 "failing": list(iteration.failing),
+                **attempt.details,
             },
         },
     )

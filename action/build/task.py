@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from action.gitrepo.protected import Refusal
+from action.plan.dialogue import Dialogue
 from controlplane.evidence import Evidence
 from controlplane.plan import Sprint, Story
 from controlplane.spec import Spec
@@ -23,14 +24,19 @@ RULES = """\
 """
 
 
-def write_task(spec: Spec, sprint: Sprint) -> str:
-    """The assignment in Markdown. Its text is the requester's words: wishes for the product, never orders to us."""
+def write_task(spec: Spec, sprint: Sprint, dialogue: str = "") -> str:
+    """The assignment in Markdown. Its text is the requester's words: wishes for the product, never orders to us.
+
+    `dialogue` is what was asked and answered since, from `write_dialogue`.
+    """
     parts = [f"# {spec.title or spec.project}: sprint {sprint.label}\n"]
     if sprint.goals:
         parts.append("## Goals\n" + _list(sprint.goals))
     parts += [_story(story) for story in sprint.stories]
     if spec.letter:
         parts.append(f"## The letter\n{spec.letter.strip()}\n")
+    if dialogue:
+        parts.append(dialogue)
     if spec.runtime:
         parts.append(f"## Runtime\n```json\n{json.dumps(spec.runtime, indent=1, ensure_ascii=False)}\n```\n")
     dod = sprint.dod.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -38,6 +44,15 @@ def write_task(spec: Spec, sprint: Sprint) -> str:
     parts.append(f"## Definition of Done\n```json\n{json.dumps(wanted, indent=1, ensure_ascii=False)}\n```\n")
     parts.append(RULES)
     return "\n".join(parts)
+
+
+def write_dialogue(dialogue: Dialogue) -> str:
+    """What the requester was asked, and what came back; empty when nothing was."""
+    if not dialogue.questions and not dialogue.answers:
+        return ""
+    asked = _list(f"{question.id}: {question.text}" for question in dialogue.questions)
+    answers = "\n".join(f"> {line}" for answer in dialogue.answers for line in answer.text[:20_000].splitlines())
+    return f"## Asked\n{asked}\n## Answered\n{answers or '(nothing yet)'}\n"
 
 
 def write_feedback(verdict: Verdict, evidence: Evidence, refusals: Sequence[Refusal], iteration: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from action.build.takeover import take_over
 from action.context import Context
 from action.gitrepo.clone import Wish, fetch_repository
 from action.gitrepo.git import Remote
@@ -45,6 +46,8 @@ class Order(Noun):
     previous_branch: str = ""
     previous_commit: str = ""
     dialogue: Dialogue = Dialogue()
+    sprint_id: str = ""
+    session: dict[str, Any] = Field(default_factory=dict)
 
 
 def run(context: Context) -> int:
@@ -79,6 +82,11 @@ def begin(context: Context, order: Order) -> Run:
         remote = Remote(started.remote_url, context.settings.target.github_token)
         point = fetch_repository(remote, context.folder.repository, _wish(context, order, started), started.trailers())
     started = started.model_copy(update=point.model_dump())
+    left = take_over(context, order.session)
+    if left is not None:
+        # The work goes on from where it was begun, although the target may have moved since.
+        started = started.model_copy(update={"base": left.base})
+        context.console.say(f"Going on with what run {left.run_id or '?'} left at {left.head[:12]}")
     context.folder.save("run", started)
     context.console.set_output("branch", started.branch)
     context.console.say(f"Work begins at {started.base[:12]}, on branch {started.branch}")
@@ -122,6 +130,8 @@ def _order_from_control_plane(context: Context) -> Order | None:
         previous_branch=previous.get("branch") or "",
         previous_commit=previous.get("commit") or "",
         dialogue=read_dialogue(answer["sprint"]),
+        sprint_id=answer["sprint_id"],
+        session=answer["sprint"].get("session") or {},
     )
 
 
@@ -137,6 +147,7 @@ def _announced(context: Context, answer: dict[str, Any]) -> Run:
     return Run(
         run_id=answer["run_id"],
         spec_id=answer["spec_id"],
+        sprint_id=answer["sprint_id"],
         sprint_label=answer["sprint"]["label"],
         correlation_id=answer.get("correlation_id") or "",
         controlled=True,
@@ -210,6 +221,7 @@ def _describe(context: Context, order: Order) -> Run:
     return Run(
         run_id=order.run_id,
         spec_id=order.spec_id,
+        sprint_id=order.sprint_id,
         sprint_label=order.sprint_label,
         correlation_id=order.correlation_id,
         controlled=order.controlled,

@@ -16,6 +16,8 @@ from action.verbs import VERBS
 ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = YAML(typ="safe").load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
+# Made of two inputs, so that set-up hears of the key only whether there is one.
+DERIVED = "AICD_WITH_CLAUDE"
 EXPRESSION = re.compile(r"\$\{\{\s*inputs\.([a-z0-9-]+)\s*\}\}")
 # Who may see what proves something to somebody. `build` runs the agent.
 SECRETS = {
@@ -29,7 +31,8 @@ SECRETS = {
 
 
 def given_to(step: dict[str, Any]) -> set[str]:
-    return {EXPRESSION.fullmatch(str(value)).group(1) for value in step["env"].values()}  # type: ignore[union-attr]
+    values = [str(value) for name, value in step["env"].items() if name != DERIVED]
+    return {EXPRESSION.fullmatch(value).group(1) for value in values}  # type: ignore[union-attr]
 
 
 def test_inputs_of_action_yml_are_the_fields_of_settings() -> None:
@@ -55,6 +58,8 @@ def test_every_input_is_documented_and_none_is_marked_required() -> None:
 def test_variables_of_a_step_are_the_inputs_they_are_named_after() -> None:
     for step in STEPS:
         for variable, value in step["env"].items():
+            if variable == DERIVED:
+                continue
             found = EXPRESSION.fullmatch(str(value))
             assert found is not None, f"{step['id']}: {variable} is not one input"
             assert variable == variable_of(found.group(1))
@@ -68,6 +73,11 @@ def test_no_script_holds_an_expression() -> None:
     """What is put into a script's text by an expression is run; what comes by the environment is only read."""
     for step in STEPS:
         assert "${{" not in step["run"], step["id"]
+
+
+def test_setup_hears_of_the_key_only_whether_there_is_one() -> None:
+    value = next(step["env"][DERIVED] for step in STEPS if DERIVED in step["env"])
+    assert value == "${{ inputs.agent == 'claude' || inputs.anthropic-api-key != '' }}"
 
 
 @pytest.mark.parametrize(("secret", "allowed"), sorted(SECRETS.items()))

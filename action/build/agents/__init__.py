@@ -2,36 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from action.build.agents.command import CommandAgent
 from action.build.agents.files import FilesAgent
 from action.build.agents.none import NoneAgent
 from action.build.agents.seam import Agent
+from action.money import Ledger
 from action.settings import AgentInputs
 from controlplane.errors import UsageError
 from controlplane.spec import Spec
 
-AGENTS: dict[str, Callable[[AgentInputs, Spec, Path], Agent]] = {
-    "files": lambda _inputs, spec, _cache: FilesAgent(spec.files),
-    "command": lambda inputs, _spec, cache: CommandAgent(inputs.agent_command, cache),
-    "none": lambda _inputs, _spec, _cache: NoneAgent(),
-}
+if TYPE_CHECKING:
+    from action.build.agents.claude.session import Session
+    from action.toolserver.rundesk import RunDesk
 
 
-def choose_agent(inputs: AgentInputs, spec: Spec, cache_dir: Path) -> Agent:
-    """The agent that was asked for; without a wish, the spec's own files when it brings any.
+@dataclass(frozen=True)
+class Surroundings:
+    """What an agent may need of the run. `root` is the folder that paths in inputs are relative to."""
 
-    Raises UsageError when nothing is there to build with.
+    cache_dir: Path
+    ledger: Ledger
+    root: Path = field(default_factory=Path)
+    desk: RunDesk | None = None
+    session: Session | None = None
+    upstream: str = ""
+    mcp_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tell: Callable[[str], None] = field(default=lambda _: None)
+    say: Callable[[str], None] = field(default=lambda _: None)
+    redact: Callable[[str], str] = str
+
+
+def choose_agent(inputs: AgentInputs, spec: Spec, given: Surroundings) -> Agent:
+    """The agent that was asked for; without a wish, `agent-command`, the spec's own files, or Claude where there is a
+    key. Raises UsageError when nothing is there to build with.
     """
-    name = inputs.agent or ("command" if inputs.agent_command else "files" if spec.files else "")
+    key = inputs.anthropic_api_key.get_secret_value()
+    name = inputs.agent or ("command" if inputs.agent_command else "files" if spec.files else "claude" if key else "")
     if not name:
         raise UsageError(
             "No agent is configured, and the specification brings no files of its own.",
-            "Set `agent: command` with `agent-command`, or put `files` into the specification.",
+            "Set `anthropic-api-key`, or `agent: command` with `agent-command`, or put `files` into the specification.",
             "no-agent",
         )
     if name not in AGENTS:
         raise UsageError(f"There is no agent '{name}'.", f"Use one of: {', '.join(AGENTS)}.", "unknown-agent")
-    return AGENTS[name](inputs, spec, cache_dir)
+    return AGENTS[name](inputs, spec, given)
+
+
+def _claude(inputs: AgentInputs, _spec: Spec, given: Surroundings) -> Agent:
+    # Late: it brings an HTTP client and the tool server along, which no other agent needs.
+    from action.build.agents.claude.wiring import make_claude
+
+    return make_claude(inputs, given)
+
+
+AGENTS: dict[str, Callable[[AgentInputs, Spec, Surroundings], Agent]] = {
+    "claude": _claude,
+    "files": lambda _inputs, spec, _given: FilesAgent(spec.files),
+    "command": lambda inputs, _spec, given: CommandAgent(inputs.agent_command, given.cache_dir),
+    "none": lambda _inputs, _spec, _given: NoneAgent(),
+}

@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from action.build.agents import AGENTS, choose_agent
+from action.build.agents import AGENTS, Surroundings, choose_agent
 from action.build.agents.command import CommandAgent
 from action.build.agents.files import FilesAgent
 from action.build.agents.seam import Task
+from action.money import Ledger
 from action.settings import AgentInputs
 from controlplane.errors import CallerError, UsageError
 from controlplane.spec import Spec, SpecFile
@@ -27,6 +29,10 @@ def task(area: Path) -> Task:
     repository.mkdir()
     (repository / "kept.txt").write_text("kept\n")
     return Task("# The task\n", "", 1, repository, area / "scratch", area / "agent.log", 20.0)
+
+
+def surroundings(area: Path) -> Surroundings:
+    return Surroundings(area, Ledger("3f2b1c4d-0000-4000-8000-000000000001", 1.0))
 
 
 def run(task: Task, command: str, area: Path) -> tuple[str, str, str]:
@@ -136,21 +142,24 @@ def test_file_whose_way_leads_elsewhere_is_refused(task: Task, area: Path, path:
         (AgentInputs(), (SpecFile(path="a", content=""),), "files"),
         (AgentInputs(agent_command="x"), (SpecFile(path="a", content=""),), "command"),
         (AgentInputs(agent="none"), (), "none"),
+        (AgentInputs(anthropic_api_key=SecretStr("sk-ant-x")), (SpecFile(path="a", content=""),), "files"),
+        (AgentInputs(anthropic_api_key=SecretStr("sk-ant-x")), (), "claude"),
     ],
 )
 def test_agent_without_a_wish_is_the_one_that_is_there(
     area: Path, inputs: AgentInputs, files: tuple[SpecFile, ...], name: str
 ) -> None:
-    assert choose_agent(inputs, SPEC.model_copy(update={"files": files}), area).name == name
+    assert choose_agent(inputs, SPEC.model_copy(update={"files": files}), surroundings(area)).name == name
 
 
 @pytest.mark.parametrize("inputs", [AgentInputs(), AgentInputs(agent="claud"), AgentInputs(agent="command")])
 def test_agent_that_is_not_there_is_named_with_the_fix(area: Path, inputs: AgentInputs) -> None:
     with pytest.raises(UsageError) as caught:
-        choose_agent(inputs, SPEC, area)
+        choose_agent(inputs, SPEC, surroundings(area))
     assert caught.value.fix
 
 
 def test_every_agent_is_in_the_table_under_its_own_name(area: Path) -> None:
+    inputs = AgentInputs(agent_command="x", anthropic_api_key=SecretStr("sk-ant-x"))
     for name, make in AGENTS.items():
-        assert make(AgentInputs(agent_command="x"), SPEC, area).name == name
+        assert make(inputs, SPEC, surroundings(area)).name == name
