@@ -1,7 +1,19 @@
 -- What an operator looks at before he decides. Invoker rights: granted to nobody, called by the owner.
 
+-- Why a run ended as it did, from its summary: {message}; null where it does not say. The database writes `error`, the
+-- runner `failure` or a verdict.
+create function private.describe_end(p_summary jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+    select coalesce(nullif(p_summary -> 'error', 'null'), nullif(p_summary -> 'failure', 'null'), (
+        select jsonb_build_object('message', 'Not met: ' || string_agg(criterion ->> 'id', ', '))
+        from jsonb_array_elements(case jsonb_typeof(p_summary #> '{verdict,criteria}')
+            when 'array' then p_summary #> '{verdict,criteria}' else '[]' end) as criterion
+        where criterion ->> 'status' <> 'passed' having count(*) > 0))
+$$;
+revoke all on function private.describe_end(jsonb) from public, anon, authenticated, service_role;
+
 -- Sprints in one state, or with null those that are not over, longest waiting first: describe_sprint's with {repo,
--- title, requester, created_at, questions: what its last run asked, estimate, error: why its last run ended}.
+-- title, requester, created_at, questions: what its last run asked, estimate, error: why its last run ended, {message}}.
 create function public.list_sprints_v1(p_state text default null, p_repo text default null, p_limit integer default 100)
 returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -15,7 +27,7 @@ begin
         select coalesce(jsonb_agg(private.describe_sprint(listed.id) || jsonb_build_object('repo', listed.repo,
             'title', listed.title, 'requester', listed.created_by, 'created_at', listed.created_at,
             'questions', coalesce(last_run.summary_json -> 'questions', '[]'),
-            'estimate', listed.planning_json -> 'estimate', 'error', last_run.summary_json -> 'error')
+            'estimate', listed.planning_json -> 'estimate', 'error', private.describe_end(last_run.summary_json))
             order by listed.created_at, listed.position, listed.id), '[]')
         from (
             select sprints.id, sprints.position, specs.repo, specs.title, specs.created_by, specs.created_at,

@@ -73,6 +73,22 @@ def test_sprints_are_listed_with_what_they_wait_for(world: World, aicd: Aicd) ->
     assert aicd("sprint", "list", "--repo", "acme/none", "--json").json == {"sprints": []}
 
 
+ENDS = [
+    ({"error": {"message": "The budget is used up."}}, "The budget is used up."),
+    ({"error": None, "failure": {"message": "No agent is configured."}}, "No agent is configured."),
+    ({"verdict": {"criteria": [{"id": "unit_pass", "status": "failed"}, {"id": "coverage_min", "status": "passed"},
+                               {"id": "lint_pass", "status": "not_measured"}]}}, "Not met: unit_pass, lint_pass"),
+    ({"verdict": None}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("summary", "why"), ENDS, ids=range(len(ENDS)))
+def test_failed_sprint_says_why(world: World, aicd: Aicd, summary: dict[str, Any], why: str) -> None:
+    made = world.started()
+    world.runner_of(made["run_id"]).call("finish_run_v1", run_id=made["run_id"], result="FAILED", summary=summary)
+    assert aicd("sprint", "list").out.splitlines()[1].split("\t")[6] == why
+
+
 def test_plan_is_approved_once(world: World, aicd: Aicd) -> None:
     world.ingest(needs_approval=True)
     (sprint,) = aicd("sprint", "list", "--json").json["sprints"]

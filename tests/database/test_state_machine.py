@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, TypeVar
 
 import psycopg
@@ -78,6 +79,9 @@ CONTRADICTIONS = {
     "a run that asked or waits for approval has a notice of its own": "select id from runs r where"
         " summary_json ->> 'status' in ('NEEDS_INPUT', 'NEEDS_APPROVAL') and not exists (select from outbox"
         " where idempotency_key = lower(summary_json ->> 'status') || ':' || r.id)",
+    "what is spent and what is set apart are within the budget": "select 1 from (select coalesce(sum("
+        "greatest(reserved_usd - (select coalesce(sum(cost_usd), 0) from ledger where run_id = runs.id), 0)), 0) as held"
+        " from runs where result is null) h, (select coalesce(sum(cost_usd), 0) as spent from ledger) s where held + spent > 5",
     "a sprint that waits for an answer was asked": "select id from sprints where state = 'NEEDS_INPUT'"
         " and questions_json = '[]'",
 }  # fmt: skip
@@ -265,6 +269,21 @@ class Verbs(RuleBasedStateMachine):
         self.attempt(self.runner(run_id), "ask_requester_v1", run_id=run_id, questions=questions)
 
     @precondition(lambda self: self.mails)
+    @rule(number=NUMBERS, usd=st.integers(1, 3))
+    def reserve(self, number: int, usd: int) -> None:
+        self.attempt(self.functions, "reserve_budget_v1", run_id=self.pick(number), max_usd=usd)
+
+    @precondition(lambda self: self.mails)
+    @rule(number=NUMBERS)
+    def spend(self, number: int) -> None:
+        """An agent spends what it is told that it may, and no more."""
+        run_id = self.pick_started(number)
+        runner = self.runner(run_id)
+        told = self.attempt(runner, "read_budget_v1", run_id=run_id) or {"left_usd": 0}
+        entry = {"id": str(uuid.uuid4()), "kind": "builder", "cost_usd": min(1, told["left_usd"])}
+        self.attempt(runner, "record_cost_v1", run_id=run_id, entry=entry)
+
+    @precondition(lambda self: self.mails)
     @rule(number=NUMBERS, again=st.booleans())
     def reply(self, number: int, again: bool) -> None:
         """All mails of this world are one thread."""
@@ -288,12 +307,15 @@ class Verbs(RuleBasedStateMachine):
         for row in self.functions.call("claim_outbox_v1", kinds=[kind], limit=2, lease_seconds=60):
             self.leases.append((row["id"], row["lease_id"]))
 
-    @rule(number=NUMBERS, well=st.booleans())
-    def settle(self, number: int, well: bool) -> None:
+    @rule(number=NUMBERS, well=st.sampled_from([True, False, None]))
+    def settle(self, number: int, well: bool | None) -> None:
         if not self.leases:
             return
         outbox_id, lease_id = choose(number, self.leases)
-        if well:
+        if well is None:
+            row = {"id": outbox_id, "lease_id": lease_id}
+            self.attempt(self.functions, "postpone_outbox_v1", **row, seconds=1, reason="x")
+        elif well:
             self.attempt(self.functions, "finish_outbox_v1", id=outbox_id, lease_id=lease_id, result={})
         else:
             self.attempt(self.functions, "retry_outbox_v1", id=outbox_id, lease_id=lease_id, error="x")
@@ -311,6 +333,7 @@ class Verbs(RuleBasedStateMachine):
 
 
 def test_random_verbs_reach_no_illegal_state(world: World) -> None:
+    world.settle(budget_usd_day=5)
     Verbs.world = world
     Verbs.member = world.member_of(world.projects["acme/shop"], "maintainer")
     run_state_machine_as_test(
