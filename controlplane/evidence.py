@@ -94,6 +94,7 @@ class ToolRun(Noun):
         "change-tests",
         "lint",
         "types",
+        "security",
         "collect",
         "environment",
         "custom",

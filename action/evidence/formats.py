@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from action.evidence import (
+    bandit,
     clover,
     cobertura,
     coveragepy,
@@ -20,7 +21,9 @@ from action.evidence import (
     lcov,
     lighthouse,
     mypy,
+    npmaudit,
     nunit,
+    pipaudit,
     playwright,
     pylint,
     pyright,
@@ -74,6 +77,9 @@ JSON_FORMATS: tuple[JsonFormat, ...] = (
     JsonFormat(lighthouse.is_lighthouse, lighthouse.read_lighthouse),
     JsonFormat(sarif.is_sarif, sarif.read_sarif),
     JsonFormat(playwright.is_playwright, playwright.read_playwright),
+    JsonFormat(bandit.is_bandit, bandit.read_bandit),
+    JsonFormat(pipaudit.is_pip_audit, pipaudit.read_pip_audit),
+    JsonFormat(npmaudit.is_npm_audit, npmaudit.read_npm_audit),
     JsonFormat(pyright.is_pyright_json, pyright.read_pyright_json),
     JsonFormat(pylint.is_pylint_json, pylint.read_pylint_json),
     JsonFormat(eslint.is_eslint_json, eslint.read_eslint_json),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from action.evidence.scanreport import BANDIT, NPM_AUDIT, PIP_AUDIT
 from controlplane.evidence import Kind
 
 ALL_KINDS: tuple[Kind, ...] = ("junit", "coverage", "playwright", "lighthouse", "sarif", "lint")
@@ -18,6 +19,18 @@ _MARKS: tuple[tuple[re.Pattern[bytes], Kind], ...] = (
     (re.compile(rb'"(?:runs|\$schema)"[^\n]{0,200}sarif|sarif-schema'), "sarif"),
     (re.compile(rb'"(?:projectName|expectedStatus|globalSetup)"'), "playwright"),
     (re.compile(rb'"(?:generalDiagnostics|filePath|noqa_row|ruleId)"'), "lint"),
+    (re.compile(rb'"(?:issue_severity|SEVERITY\.HIGH|skip_reason|vulns|auditReportVersion|advisories)"'), "lint"),
+)
+# Scanners write of the same kind as linters, and are asked for by another criterion.
+_SCANNERS: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    (re.compile(rb'"(?:issue_severity|SEVERITY\.HIGH)"'), BANDIT),
+    (re.compile(rb'"(?:skip_reason|vulns)"'), PIP_AUDIT),
+    (re.compile(rb'"(?:auditReportVersion|advisories)"'), NPM_AUDIT),
+)
+_SCANNER_NAMES = (
+    (re.compile(r"bandit", re.IGNORECASE), BANDIT),
+    (re.compile(r"pip.?audit", re.IGNORECASE), PIP_AUDIT),
+    (re.compile(r"npm.?audit", re.IGNORECASE), NPM_AUDIT),
 )
 _NAMES: tuple[tuple[re.Pattern[str], tuple[Kind, ...]], ...] = (
     (re.compile(r"junit|^test-|test-?results|testresults", re.IGNORECASE), ("junit",)),
@@ -25,7 +38,7 @@ _NAMES: tuple[tuple[re.Pattern[str], tuple[Kind, ...]], ...] = (
     (re.compile(r"playwright|e2e", re.IGNORECASE), ("playwright", "junit")),
     (re.compile(r"lighthouse|lhr|lh\.report", re.IGNORECASE), ("lighthouse",)),
     (re.compile(r"\.sarif", re.IGNORECASE), ("sarif",)),
-    (re.compile(r"ruff|flake8|eslint|pylint|mypy|pyright|lint|types", re.IGNORECASE), ("lint",)),
+    (re.compile(r"ruff|flake8|eslint|pylint|mypy|pyright|lint|types|bandit|(?:pip|npm).?audit", re.IGNORECASE), ("lint",)),
 )
 _SUFFIXES: dict[str, tuple[Kind, ...]] = {
     ".xml": ("junit", "coverage"),
@@ -47,6 +60,12 @@ def guess_kinds(path: str, head: bytes) -> tuple[Kind, ...]:
         if mark.search(plain):
             return (kind,)
     return named_kinds(path) or _SUFFIXES.get(PurePath(path).suffix.lower(), ALL_KINDS)
+
+
+def guess_scanner(path: str, head: bytes) -> str:
+    """Which security scanner it is of, by what stands in it, else by its name; empty where nothing hints at one."""
+    by_mark = next((scanner for mark, scanner in _SCANNERS if mark.search(head)), "")
+    return by_mark or next((scanner for name, scanner in _SCANNER_NAMES if name.search(PurePath(path).name)), "")
 
 
 def named_kinds(path: str) -> tuple[Kind, ...]:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from action.evidence.folder import Found, find_files
 from action.evidence.formats import choose_xml_reader, find_json_format, find_text_formats
-from action.evidence.guess import guess_kinds, named_kinds
+from action.evidence.guess import guess_kinds, guess_scanner, named_kinds
 from action.evidence.jsondoc import load_json, load_json_lines
 from action.evidence.limits import Allowance, UnreadableReport
 from action.evidence.source import HEAD_BYTES, check_size, decode, open_report, shape_of, size_of
@@ -112,7 +112,8 @@ def _unreadable(path: str, head: bytes, reason: str, kind: Kind | None = None) -
     """Evidence of nothing, kept so that the gate can hold it against the criteria it might have fed."""
     could_be = (kind,) if kind else guess_kinds(path, head)
     best = could_be[0] if len(could_be) == 1 else "unknown"
-    return EvidenceFile(path=path, kind=best, problems=(one_line(reason),), could_be=could_be)
+    tool = guess_scanner(path, head) if best == "lint" else ""
+    return EvidenceFile(path=path, kind=best, problems=(one_line(reason),), could_be=could_be, tool=tool)
 
 
 def _foreign(found: Found, path: str, head: bytes, reason: str) -> EvidenceFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from action.evidence.scanreport import SCANNERS
 from action.gate.facts import Facts, named, why_unreadable
 from action.gate.rule import Finding, failed, not_measured, passed
 from controlplane.evidence import EvidenceFile
@@ -18,7 +19,7 @@ def judge_tool(what: str, purpose: str, reports: tuple[EvidenceFile, ...], facts
     disagreements = tuple(_disagreements(what, purpose, facts))
     if disagreements:
         return failed(disagreements[0], actual=False, evidence=disagreements)
-    unreadable = facts.unreadable("lint")
+    unreadable = tuple(file for file in facts.unreadable("lint") if file.tool not in SCANNERS)
     if unreadable:
         return not_measured(f"{why_unreadable(unreadable)}. Fix: run the {what} again.", evidence=named(unreadable))
     unrun = [run for run in facts.runs(purpose) if run.exit_code is None]

@@ -209,6 +209,47 @@ def test_security_max_accepts_up_to_the_severity(criterion, required, files, sta
     assert (found.status, found.actual) == (status, actual)
 
 
+def scan(tool: str = "bandit", path: str = "b.json", **severities: int) -> EvidenceFile:
+    return EvidenceFile(path=path, kind="lint", tool=tool, issues=sum(severities.values()), severities=severities)
+
+
+@pytest.mark.parametrize(
+    ("required", "files", "status", "actual"),
+    [
+        ("none", (scan(),), "passed", "none"),
+        ("low", (scan(), scan("npm-audit", low=2)), "passed", "low"),
+        ("high", (scan(medium=1), scan("pip-audit", critical=1)), "failed", "critical"),
+        ("none", (scan("ruff"),), "not_measured", None),
+        ("none", (sarif(), EvidenceFile(path="b", kind="lint", tool="bandit")), "not_measured", None),
+        ("none", (sarif(), EvidenceFile(path="m", kind="lint", tool="mypy")), "passed", "none"),
+    ],
+)
+def test_security_max_reads_scanners_and_no_linters(criterion, required, files, status, actual):
+    found = criterion("security_max", required, *files)
+    assert (found.status, found.actual) == (status, actual)
+
+
+@pytest.mark.parametrize(
+    ("code", "report", "status"),
+    [
+        (0, scan(), "passed"),
+        (1, scan(low=1), "passed"),
+        (1, scan(), "not_measured"),
+        (2, scan(), "not_measured"),
+        (None, scan(), "not_measured"),
+        (0, scan(path="other.json"), "not_measured"),
+    ],
+)
+def test_security_max_wants_each_started_scanner_to_come_to_its_end(criterion, code, report, status):
+    started = ToolRun(purpose="security", id="bandit", exit_code=code, report="b.json", reason="stopped")
+    assert criterion("security_max", "high", report, runs=(started,)).status == status
+
+
+def test_broken_scan_is_none_of_the_linter_s_reports(criterion):
+    broken = EvidenceFile(path="b", kind="lint", tool="bandit", could_be=("lint",), problems=("cut off",))
+    assert criterion("lint_pass", True, lint("ruff", 0), broken).status == "passed"
+
+
 def page(**scores: float | None) -> EvidenceFile:
     return EvidenceFile(path="lh.json", kind="lighthouse", lighthouse=scores)
 
