@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, computed_field
 
@@ -56,6 +56,35 @@ class Attempted(Noun):
     cost_usd: float | None = None
 
 
+class Spot(Noun):
+    """A line of the change that somebody should look at. `line` is 0 where the whole file is meant; `in_diff` says
+    whether the change shows that line."""
+
+    level: Literal["error", "warning"]
+    rule: str
+    title: str
+    message: str
+    path: str
+    line: int = 0
+    end_line: int = 0
+    in_diff: bool = False
+
+
+class Earlier(Noun):
+    """The figures of an earlier run that passed here: the one that made our base, else the last one for the same
+    branch. What it did not measure is None."""
+
+    commit: str = ""
+    finished_at: str = ""
+    is_base: bool = False
+    tests: int | None = None
+    passed: int | None = None
+    e2e_passed: int | None = None
+    coverage: float | None = None
+    lighthouse_score: float | None = None
+    duration_seconds: float | None = None
+
+
 class ArtifactNote(Noun):
     """A file beside the report, size in bytes. The summary cannot know its own size, hash, or the id made of it."""
 
@@ -68,7 +97,11 @@ class ArtifactNote(Noun):
 
 
 class Report(Noun):
-    """`result` is PASSED only when the verdict is and nothing stood in the way of delivering it."""
+    """`result` is PASSED only when the verdict is and nothing stood in the way of delivering it.
+
+    `changed_covered` of `changed_total` changed lines are covered; None where no change was measured. `web_url` is the
+    repository's page where the commit can be seen, and empty where it cannot.
+    """
 
     title: str
     repository: str
@@ -96,6 +129,11 @@ class Report(Noun):
     pull_request_url: str = ""
     notes: tuple[str, ...] = ()
     artifacts: tuple[ArtifactNote, ...] = ()
+    spots: tuple[Spot, ...] = ()
+    changed_covered: int | None = None
+    changed_total: int | None = None
+    earlier: Earlier | None = None
+    web_url: str = ""
     measures: Measures = Field(default_factory=lambda: Measures())
 
     @property
@@ -145,6 +183,7 @@ def summarise(report: Report) -> dict[str, Any]:
         "run_id": report.run_id,
         "sprint": report.sprint.label,
         "isolation": list(report.isolation),
+        "earlier": report.earlier.model_dump(mode="json") if report.earlier else None,
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Literal
 
+from action.gate.criteria.diff_coverage_min import count_changed_lines
 from action.gate.facts import TYPE_CHECKERS, Facts
 from controlplane.evidence import Evidence, EvidenceFile, TestCase
 from controlplane.noun import Noun
@@ -37,15 +38,15 @@ class Annotation(Noun):
     end_line: int = 1
 
 
-def annotate(evidence: Evidence, verdict: Verdict) -> tuple[Annotation, ...]:
-    """Errors first, then by place; each once; at most MAX_ANNOTATIONS. Criteria themselves are not among them."""
+def annotate(evidence: Evidence, verdict: Verdict, *, every_gap: bool = False) -> tuple[Annotation, ...]:
+    """Errors first, then by place; each once; at most MAX_ANNOTATIONS. Criteria themselves are not among them.
+
+    Changed lines without a test are told where coverage is what is missing, or `every_gap` is wanted.
+    """
     failing = {criterion.id for criterion in verdict.failing()}
-    found = {
-        *_tests(evidence),
-        *_findings(evidence, failing),
-        *_integrity(evidence),
-        *_uncovered(evidence, failing),
-    }
+    found = {*_tests(evidence), *_findings(evidence, failing), *_integrity(evidence)}
+    if every_gap or failing & {"diff_coverage_min", "coverage_min"}:
+        found |= {*_uncovered(evidence)}
     ordered = sorted(found, key=lambda one: (one.level, one.path, one.line, one.rule, one.title, one.message))
     return tuple(ordered[:MAX_ANNOTATIONS])
 
@@ -144,13 +145,11 @@ def _integrity(evidence: Evidence) -> Iterator[Annotation]:
         )
 
 
-def _uncovered(evidence: Evidence, failing: set[str]) -> Iterator[Annotation]:
-    """Changed lines that no test runs, told where coverage is what is missing."""
-    if evidence.changed_lines is None or not failing & {"diff_coverage_min", "coverage_min"}:
+def _uncovered(evidence: Evidence) -> Iterator[Annotation]:
+    if evidence.changed_lines is None:
         return
-    missing = {file.path: file.missing for file in Facts(evidence).coverage.files}
-    for path, changed in evidence.changed_lines.items():
-        for first, last in _spans(changed & missing.get(path, frozenset())):
+    for path, missing in count_changed_lines(evidence.changed_lines, Facts(evidence))[1]:
+        for first, last in _spans(missing):
             where = f"Line {first} is" if first == last else f"Lines {first} to {last} are"
             yield Annotation(
                 level="warning",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from action.gate.render import escape_markdown, verdict_markdown
+from action.publish.markdown import spots_markdown, trends_markdown
 from action.publish.wording import code
 from controlplane.report import Report
 from controlplane.states import Result
@@ -26,7 +27,7 @@ def write_comment(report: Report, notes: tuple[str, ...] = ()) -> str:
     if report.failing is not None:
         parts += [escape_markdown(report.failing.message, 1000), ""]
     if report.verdict is not None:
-        parts.append(verdict_markdown(report.verdict, MAX_CRITERIA))
+        parts += [verdict_markdown(report.verdict, MAX_CRITERIA), spots_markdown(report, 10), trends_markdown(report)]
     parts += [f"- {escape_markdown(note)}" for note in notes[:20]]
     parts += ["", f"Run {code(report.run_id)}. This comment is rewritten by every run."]
     return "\n".join(parts)[:MAX_COMMENT] + "\n"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
+from action.gate.criteria.diff_coverage_min import count_changed_lines
 from action.gate.facts import Facts
 from action.gitrepo.git import names
+from action.publish.annotations import annotate
 from action.run import BuildOutcome, Failure, Run
 from controlplane.change import Change
 from controlplane.evidence import Evidence, EvidenceFile, TestCase
 from controlplane.plan import Sprint
-from controlplane.report import Attempted, ChangedFile, CoveredFile, Failing, Measures, Report
+from controlplane.report import Attempted, ChangedFile, CoveredFile, Earlier, Failing, Measures, Report, Spot
 from controlplane.verdict import Verdict
 
 MAX_LISTED = 2000
@@ -34,9 +36,13 @@ def compose_report(
     verdict: Verdict | None,
     failure: Failure | None,
     ended_at: datetime.datetime,
+    earlier: Earlier | None = None,
 ) -> Report:
     """Everything that is known; what is not stays empty."""
     seen = evidence or Evidence()
+    covered, uncovered = count_changed_lines(seen.changed_lines or {}, Facts(seen))
+    changed_total = covered + sum(len(lines) for _, lines in uncovered)
+    is_known = seen.changed_lines is not None and changed_total > 0
     return Report(
         title=run.title or sprint.label,
         repository=run.repository,
@@ -63,6 +69,10 @@ def compose_report(
         ci_url=run.ci_url,
         notes=seen.notes,
         measures=measure(seen, verdict),
+        spots=_spots(seen, verdict) if verdict else (),
+        changed_covered=covered if is_known else None,
+        changed_total=changed_total if is_known else None,
+        earlier=earlier,
     )
 
 
@@ -116,6 +126,26 @@ def _covered(evidence: Evidence) -> tuple[CoveredFile, ...]:
         for path, (covered, missing) in lines.items()
     ]
     return tuple(sorted(found, key=lambda one: (one.ratio if one.ratio is not None else 1.0, one.path))[:MAX_LISTED])
+
+
+def _spots(evidence: Evidence, verdict: Verdict) -> tuple[Spot, ...]:
+    """What there is to look at on single lines, of which the report shows the first."""
+    changed = evidence.changed_lines or {}
+    return tuple(
+        Spot(
+            level=one.level,
+            rule=one.rule,
+            title=one.title,
+            message=one.message,
+            path=one.path,
+            # A finding of integrity names a file, and a test that is gone has no line any more.
+            line=0 if one.rule == "integrity" else one.line,
+            end_line=one.end_line,
+            in_diff=one.line in changed.get(one.path, ()),
+        )
+        for one in annotate(evidence, verdict, every_gap=True)
+        if one.path
+    )
 
 
 def _changed(change: Change) -> tuple[ChangedFile, ...]:

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from action.gate.render import escape_markdown, verdict_markdown
+from action.publish.places import link_to, where
+from action.publish.trends import compared_with, find_trends
 from action.publish.wording import block, code, duration, percent
 from controlplane.report import Report
 from controlplane.states import Result
@@ -14,12 +16,21 @@ from controlplane.states import Result
 MAX_BODY = 65_000  # GitHub refuses a body of more than 65,536 characters
 MAX_TITLE = 200
 MAX_CRITERIA = 30_000
+MAX_SPOTS = 20
+SIGNS = {"better": "▲", "worse": "▼", "same": "", "unknown": ""}
 
 
 def write_report(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
     """report.md. `trace` is acceptance id → tests that name it."""
-    parts = [_headline(report), _criteria(report), _acceptance(report, trace), _tests(report)]
-    parts += [_coverage(report), _attempts(report), _files(report), _facts(report)]
+    parts = [_headline(report), _criteria(report), spots_markdown(report), trends_markdown(report)]
+    parts += [
+        _acceptance(report, trace),
+        _tests(report),
+        _coverage(report),
+        _attempts(report),
+        _files(report),
+        _facts(report),
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -37,6 +48,8 @@ def write_body(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
         marker(report),
         _headline(report),
         _criteria(report),
+        spots_markdown(report),
+        trends_markdown(report),
         _acceptance(report, trace),
         _evidence_note(report),
         _reproduce(report),
@@ -83,6 +96,29 @@ def _acceptance(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
             lines.append(f"- {'✅' if tests else '◻️'} {code(line.id)} {escape_markdown(line.text, 500)}{proof}")
         lines.append("")
     return "\n".join(lines)
+
+
+def spots_markdown(report: Report, most: int = MAX_SPOTS) -> str:
+    """What to look at, each with its place; a link where the place can be seen at GitHub."""
+    if not report.spots:
+        return ""
+    lines = ["### Where to look", ""]
+    for spot in report.spots[:most]:
+        link, place = link_to(report, spot), code(where(spot), 200)
+        said = f"{escape_markdown(spot.title, 160)}: {escape_markdown(spot.message, 200)}"
+        lines.append(f"- {'❌' if spot.level == 'error' else '⚠️'} {f'[{place}]({link})' if link else place} {said}")
+    lines += [f"- … and {len(report.spots) - most} more"] if len(report.spots) > most else []
+    return "\n".join([*lines, ""])
+
+
+def trends_markdown(report: Report) -> str:
+    """Figures before and now; nothing where no verdict was reached."""
+    if report.verdict is None:
+        return ""
+    trends = find_trends(report)
+    rows = [f"| {one.name} | {one.before} | {one.now} | {SIGNS[one.sign]} {one.change} |" for one in trends]
+    table = ["| | before | now | change |", "|---|---:|---:|---:|", *rows, ""] if rows else []
+    return "\n".join(["### Since the run before", "", escape_markdown(compared_with(report.earlier), 300), "", *table])
 
 
 def _tests(report: Report) -> str:

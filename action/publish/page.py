@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from action.gate.render import show
-from action.publish.markdown import ranges
+from action.publish.markdown import SIGNS, ranges
+from action.publish.places import link_to, link_to_file, where
 from action.publish.screenshots import Screenshot
+from action.publish.trends import compared_with, find_trends
 from action.publish.wording import duration, percent
 from controlplane.report import ArtifactNote, Report
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 USEFUL = ("bundle", "verdict", "sarif", "patch", "junit", "coverage")
 MAX_USEFUL = 12
+MAX_SPOTS = 100
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
@@ -29,7 +32,8 @@ def write_page(
 ) -> str:
     """The whole page. `kept` are the files beside it, of which those worth opening are named.
 
-    Every text goes through autoescape; nothing of a sender's becomes a link."""
+    Every text goes through autoescape; links lead to the repository's own pages, the pull request and the log.
+    """
     broken = [case for case in report.cases if case.outcome in ("failed", "error")]
     page: str = _template().render(
         report=report,
@@ -38,6 +42,11 @@ def write_page(
         counted=_counted(report),
         screenshots=screenshots,
         useful=_useful(kept),
+        spots=[(spot, where(spot), link_to(report, spot)) for spot in report.spots[:MAX_SPOTS]],
+        file_links={file.path: link_to_file(report, file.path) for file in report.covered},
+        trends=find_trends(report),
+        compared=compared_with(report.earlier),
+        signs=SIGNS,
         passed=report.result.value == "PASSED",
     )
     return page

@@ -10,7 +10,7 @@ from typing import Any
 
 from action.context import Context, interruption
 from action.run import Failure, Published, Run
-from action.verbs.publish import compose, keep_artifacts, write_reports
+from action.verbs.publish import compose, keep_artifacts, with_places, write_reports
 from controlplane.errors import Conflict
 from controlplane.report import Report
 from controlplane.states import Result
@@ -55,7 +55,7 @@ def _summary(context: Context, started: Run, report: Report) -> dict[str, Any]:
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if known["status"] == report.result.value:
             return known
-    report = report.model_copy(update={"pull_request_url": published.pull_request_url})
+    report = with_places(context, started, report, published)
     trouble = keep_artifacts(context, started, write_reports(context, report))
     if trouble is not None:
         context.console.warning(f"The report could not be kept: {trouble}")

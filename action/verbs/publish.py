@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime
 import json
 
+from pydantic import ValidationError
+
 from action.context import Context
 from action.gitrepo.git import Remote, git
 from action.gitrepo.push import push_branch
@@ -32,7 +34,7 @@ from controlplane.change import EMPTY_TREE, Change
 from controlplane.errors import AicdError
 from controlplane.evidence import Evidence
 from controlplane.plan import Sprint
-from controlplane.report import ArtifactNote, Report, summarise
+from controlplane.report import ArtifactNote, Earlier, Report, summarise
 from controlplane.states import Result
 from controlplane.verdict import Verdict
 
@@ -47,7 +49,7 @@ def run(context: Context) -> int:
     if trouble is not None:
         context.keep_failure(trouble)
         report = compose(context, started)
-    report = report.model_copy(update={"pull_request_url": published.pull_request_url})
+    report = with_places(context, started, report, published)
     if published.note:
         report = report.model_copy(update={"notes": (*report.notes, published.note)})
     report = report.model_copy(update={"notes": (*report.notes, *_announce(context, started, report, published))})
@@ -76,7 +78,34 @@ def compose(context: Context, started: Run) -> Report:
         verdict=load("verdict", Verdict),
         failure=load("failure", Failure),
         ended_at=datetime.datetime.now(datetime.UTC),
+        earlier=_earlier(context, started),
     )
+
+
+def with_places(context: Context, started: Run, report: Report, published: Published) -> Report:
+    """The report with what its links lead to: nothing where the commit cannot be seen in a browser."""
+    is_seen = published.pushed and _is_web(started.remote_url)
+    page = f"{context.settings.github.server_url}/{started.repository}" if is_seen else ""
+    return report.model_copy(update={"pull_request_url": published.pull_request_url, "web_url": page})
+
+
+def _earlier(context: Context, started: Run) -> Earlier | None:
+    """The figures to compare with, asked for once. A report without them is a report."""
+    if context.store is None or not started.controlled:
+        return None
+    known = context.folder.load("earlier", Earlier)
+    if known is None:
+        try:
+            known = Earlier.model_validate(context.store.describe_earlier_run(started.run_id, started.base) or {})
+        except (AicdError, ValidationError) as error:
+            context.console.warning(f"There are no earlier figures: {error}", title="earlier-run")
+            return None
+        context.folder.save("earlier", known)
+    return known if known.commit else None
+
+
+def _is_web(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
 
 
 def write_reports(context: Context, report: Report) -> list[Artifact]:
@@ -172,6 +201,7 @@ def _open(context: Context, started: Run, report: Report) -> Published:
     reason = _why_no_pull_request(context, started)
     if reason:
         return Published(pushed=True, note=reason)
+    report = with_places(context, started, report, Published(pushed=True))
     trace = trace_acceptance(report.sprint, report.cases)
     wanted = Wanted(
         head=started.branch,
@@ -198,7 +228,7 @@ def _open(context: Context, started: Run, report: Report) -> Published:
 def _announce(context: Context, started: Run, report: Report, published: Published) -> tuple[str, ...]:
     """The check run and the comment, where the commit is at GitHub; notes of what could not be done."""
     token = context.settings.target.github_token.get_secret_value()
-    if not (published.pushed and token and started.remote_url.startswith(("http://", "https://"))):
+    if not (published.pushed and token and _is_web(started.remote_url)):
         return ()
     repository = connect(context.settings.github.api_url, token, started.repository)
     number = published.pull_request_number
@@ -216,7 +246,7 @@ def _why_no_pull_request(context: Context, started: Run) -> str:
         return "No pull request was asked for (`pull-request: none`)."
     if started.base == EMPTY_TREE:
         return "The repository was empty, so there is nothing that a pull request could target."
-    if not started.remote_url.startswith(("http://", "https://")):
+    if not _is_web(started.remote_url):
         return "The target is a folder of this machine: the branch is there, a pull request cannot be."
     if not context.settings.target.github_token.get_secret_value():
         return "There is no `github-token`, so no pull request was opened."

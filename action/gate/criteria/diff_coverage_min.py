@@ -28,7 +28,7 @@ def _judge(required: Any, facts: Facts) -> Finding:
     missing = missing_evidence(facts)
     if missing is not None:
         return missing
-    covered, uncovered = _count(changed, facts)
+    covered, uncovered = count_changed_lines(changed, facts)
     total = covered + sum(len(lines) for _, lines in uncovered)
     if not total:
         return passed(
@@ -45,7 +45,10 @@ def _judge(required: Any, facts: Facts) -> Finding:
     )
 
 
-def _count(changed: dict[str, frozenset[int]], facts: Facts) -> tuple[int, list[tuple[str, frozenset[int]]]]:
+def count_changed_lines(
+    changed: dict[str, frozenset[int]], facts: Facts
+) -> tuple[int, list[tuple[str, frozenset[int]]]]:
+    """How many changed lines of code tests cover, and by path those that none does."""
     covered = 0
     uncovered: list[tuple[str, frozenset[int]]] = []
     suffixes = {PurePosixPath(file.path).suffix for file in facts.coverage.files}
