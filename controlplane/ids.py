@@ -10,6 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from controlplane.spec import Spec
 
 NAMESPACE = uuid.UUID("5f0c6f0e-6a0f-5c5e-9d53-2f6c1a7d9b11")
 
@@ -29,10 +33,25 @@ def spec_id(origin: str, content: bytes) -> str:
     return _derive("spec", origin, hashlib.sha256(content).hexdigest())
 
 
+def content_key(spec: Spec) -> str:
+    """What a specification says, as a hash: the same for YAML and JSON, and however a mail program ended its lines."""
+    said = _unended(spec.model_dump(mode="json", exclude={"sha256", "format"}))
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def artifact_id(run_id: str, name: str, sha256: str = "") -> str:
     """The id of an artifact of one run. Stored objects never change, so content that may differ when a step is
     repeated needs its hash here: other content is then another artifact."""
     return _derive("artifact", run_id, name, sha256)
+
+
+def _unended(said: Any) -> Any:
+    """Lines that end as everybody's do."""
+    if isinstance(said, str):
+        return said.replace("\r", "")
+    if isinstance(said, dict):
+        return {name: _unended(value) for name, value in said.items()}
+    return [_unended(value) for value in said] if isinstance(said, list) else said
 
 
 def _derive(*parts: str) -> str:

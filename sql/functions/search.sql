@@ -79,7 +79,7 @@ begin
         'attempt', attempt, 'ci_run_id', ci_run_id, 'ci_url', ci_url, 'created_at', created_at,
         'started_at', started_at, 'finished_at', finished_at, 'result', result, 'branch', branch, 'commit', commit_sha,
         'pull_request', pull_request, 'verdict', summary_json -> 'verdict',
-        'error', summary_json #> '{error}') order by created_at desc, id), '[]')
+        'error', coalesce(summary_json -> 'error', summary_json -> 'failure')) order by created_at desc, id), '[]')
     into run_ids, of_runs
     from (select * from public.runs where spec_id = spec.id order by created_at desc, id limit 50) as newest;
     return jsonb_build_object('id', spec.id, 'project_id', spec.project_id, 'repo', spec.repo, 'branch', spec.branch,

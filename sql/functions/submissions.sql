@@ -74,18 +74,21 @@ begin
 end
 $$;
 
--- The specification that this one already is, null when it is new: the same bytes for the same project, by whatever
--- door, at most a day ago; or however long ago, where both are of the mail with this Message-ID. Mail twice is mail
--- twice, though: whoever sends a letter again means it (ingest_message_v1 knows redeliveries).
-create function private.twin_of(p_project_id uuid, p_sha text, p_rfc_message_id text) returns uuid
+-- The specification that this one already is, null when it is new: the same content for the same project, by whatever
+-- door, at most a day ago; or however long ago, where both are of the mail with this Message-ID. The same content: the
+-- same bytes, or another spelling of the same (a mail program's ends of lines, JSON for YAML). Mail twice is mail twice,
+-- though: whoever sends a letter again means it (ingest_message_v1 knows redeliveries).
+create function private.twin_of(p_project_id uuid, p_spec jsonb) returns uuid
 language sql stable set search_path = '' as $$
     select specs.id
     from public.specs
     left join public.messages on messages.id = specs.message_id
     left join private.submissions on submissions.spec_id = specs.id
-    where specs.project_id = p_project_id and specs.sha = p_sha
+    where specs.project_id = p_project_id
+        and (specs.sha = p_spec ->> 'sha' or specs.content_key = p_spec ->> 'content_key')
         and (specs.created_at > now() - interval '1 day'
-            or p_rfc_message_id <> '' and p_rfc_message_id in (messages.rfc_message_id, submissions.rfc_message_id))
+            or p_spec ->> 'rfc_message_id' <> ''
+                and p_spec ->> 'rfc_message_id' in (messages.rfc_message_id, submissions.rfc_message_id))
         and not exists (select from private.expired_objects where bucket = 'specs' and path = specs.storage_path)
     order by specs.created_at, specs.id
     limit 1
@@ -103,7 +106,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Asked before anything is stored: {outcome: ready, duplicate, repository-not-allowed, branch-not-allowed or
--- daily-limit, reason, spec}. p_spec: {id, repo, branch, sha, rfc_message_id, again}; `again` asks for a new one even
+-- daily-limit, reason, spec}. p_spec: {id, repo, branch, sha, content_key, rfc_message_id, again}; `again` asks for a new one even
 -- where its twin is there.
 create function public.check_submission_v1(p_caller jsonb, p_spec jsonb) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -121,7 +124,7 @@ begin
         return jsonb_build_object('outcome', 'accepted', 'reason', '', 'spec', private.describe_submitted(twin));
     end if;
     if not coalesce((p_spec ->> 'again')::boolean, false) then
-        twin := private.twin_of(target, p_spec ->> 'sha', coalesce(p_spec ->> 'rfc_message_id', ''));
+        twin := private.twin_of(target, p_spec);
         if twin is not null then
             return jsonb_build_object('outcome', 'duplicate', 'reason', '', 'spec', private.describe_submitted(twin));
         end if;
@@ -149,7 +152,7 @@ begin
     select id into target from public.projects where lower(repo) = lower(p_spec ->> 'repo');
     -- The daily limit is counted under the author's own lock; twins by two doors follow each other (store_spec).
     perform pg_advisory_xact_lock(hashtextextended('sender:' || private.author_of(p_caller), 0));
-    perform pg_advisory_xact_lock(hashtextextended('spec:' || target || ':' || (p_spec ->> 'sha'), 0));
+    perform pg_advisory_xact_lock(hashtextextended('spec:' || target || ':' || coalesce(p_spec ->> 'content_key', p_spec ->> 'sha'), 0));
     -- Under the locks the question is asked anew, in a statement of its own that sees what was committed meanwhile.
     answer := public.check_submission_v1(p_caller, p_spec);
     if answer ->> 'outcome' = 'ready' then
@@ -244,17 +247,18 @@ revoke all on function public.describe_upload_v1(jsonb, uuid) from public, anon,
 grant execute on function public.describe_upload_v1(jsonb, uuid) to aicd_functions;
 
 revoke all on function private.caller_id(jsonb, text), private.projects_of_caller(jsonb, text), private.author_of(jsonb),
-    private.refusal_of_caller(jsonb, jsonb), private.twin_of(uuid, text, text), private.describe_submitted(uuid),
+    private.refusal_of_caller(jsonb, jsonb), private.twin_of(uuid, jsonb), private.describe_submitted(uuid),
     private.give_up_object(uuid), private.describe_upload(private.spec_uploads)
     from public, anon, authenticated, service_role;
 
--- The specification of this project that came by API or webhook, belongs to no mail yet, and has these very bytes: at
--- most a day old, or said to be of the mail with this Message-ID.
-create function private.submitted_twin(p_project_id uuid, p_sha text, p_rfc_message_id text) returns uuid
+-- The specification of this project that came by API or webhook, belongs to no mail yet, and has this content: at most a
+-- day old, or said to be of the mail with this Message-ID.
+create function private.submitted_twin(p_project_id uuid, p_spec jsonb, p_rfc_message_id text) returns uuid
 language sql stable set search_path = '' as $$
     select specs.id
     from public.specs join private.submissions on submissions.spec_id = specs.id
-    where specs.project_id = p_project_id and specs.sha = p_sha and specs.message_id is null
+    where specs.project_id = p_project_id and specs.message_id is null
+        and (specs.sha = p_spec ->> 'sha' or specs.content_key = p_spec ->> 'content_key')
         and (specs.created_at > now() - interval '1 day'
             or p_rfc_message_id <> '' and submissions.rfc_message_id = p_rfc_message_id)
         and not exists (select from private.expired_objects where bucket = 'specs' and path = specs.storage_path)
@@ -289,16 +293,17 @@ begin
     if p_message.id is not null then
         select id into target from public.projects where lower(repo) = lower(p_spec ->> 'repo');
         -- submit_spec_v1 takes it, too: of twins by two doors one comes first. After the sender's lock, there and here.
-        perform pg_advisory_xact_lock(hashtextextended('spec:' || target || ':' || (p_spec ->> 'sha'), 0));
-        twin := private.submitted_twin(target, p_spec ->> 'sha', p_message.rfc_message_id);
+        perform pg_advisory_xact_lock(hashtextextended('spec:' || target || ':' || coalesce(p_spec ->> 'content_key', p_spec ->> 'sha'), 0));
+        twin := private.submitted_twin(target, p_spec, p_message.rfc_message_id);
     end if;
     if twin is null then
         perform private.store_new_spec(p_message, p_spec);
+        update public.specs set content_key = p_spec ->> 'content_key' where id = (p_spec ->> 'id')::uuid;
     else
         perform private.join_mail(p_message, twin);
         perform private.give_up_object((p_spec ->> 'id')::uuid);
     end if;
 end
 $$;
-revoke all on function private.submitted_twin(uuid, text, text), private.join_mail(public.messages, uuid),
+revoke all on function private.submitted_twin(uuid, jsonb, text), private.join_mail(public.messages, uuid),
     private.store_spec(public.messages, jsonb) from public, anon, authenticated, service_role;

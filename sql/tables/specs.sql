@@ -20,7 +20,9 @@ create table public.specs (
     -- The specification's own wish; the project's and the sender's are looked up when it matters.
     needs_approval boolean not null default false,
     -- What the runner's planner handed over, with its estimate; null where the specification brought its plan.
-    planning_json jsonb check (jsonb_typeof(planning_json) = 'object')
+    planning_json jsonb check (jsonb_typeof(planning_json) = 'object'),
+    -- Of what it says, whatever the format and the ends of its lines: by it the same is known again at another door.
+    content_key text check (content_key ~ '^[0-9a-f]{64}$')
 );
 -- Policy column first; then a member's list, newest first, paged by key.
 create index idx_specs_project_id on public.specs (project_id, created_at desc, id);

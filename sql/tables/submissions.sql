@@ -37,5 +37,6 @@ create table private.submissions (
 alter table private.submissions enable row level security;
 revoke all on table private.submissions from public, anon, authenticated, service_role;
 
--- Serves the search for the same content in the same project.
+-- Serve the search for the same content in the same project.
 create index idx_specs_sha on public.specs (project_id, sha);
+create index idx_specs_content_key on public.specs (project_id, content_key);

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from controlplane import ids
 from controlplane.errors import AicdError, Conflict
 from controlplane.spec import Problem, Spec, SpecCheck
 from functions._shared.api.body import Handed, check_handed
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 ALLOWED = ("ready", "accepted", "duplicate")
 # What decides whether it may be stored.
-ASKED_FIRST = ("id", "repo", "branch", "sha", "rfc_message_id", "again")
+ASKED_FIRST = ("id", "repo", "branch", "sha", "content_key", "rfc_message_id", "again")
 SECONDS_UNTIL_ANOTHER = 3_600
 
 
@@ -107,6 +108,7 @@ def spec_row(handed: Handed, check: SpecCheck, spec_id: str) -> dict[str, Any]:
         "format": spec.format,
         "storage_path": f"{spec_id}/source",
         "sha": spec.sha256,
+        "content_key": ids.content_key(spec),
         "size": len(handed.content),
         "plan": spec.plan.model_dump(mode="json") if spec.plan else None,
         "needs_approval": spec.policies.approval == "required",

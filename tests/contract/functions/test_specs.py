@@ -354,9 +354,11 @@ def test_mail_and_api_are_one_specification_and_the_sender_hears_of_it(api: Api,
     line = api.line
     push = line.function("gmail_push")
     # Loading another function changed nothing of this one: it is wired by its first request.
-    mail = letter()
+    # As most mail programs do, it sends text as text, with the ends of lines that mail has.
+    mail = letter(spec=None)
+    mail.add_attachment(SPEC, subtype="yaml", filename="spec.yaml", cte="7bit")
     assert api.post(fields={"message_id": mail["Message-ID"]}).status_code == 201
-    line.deliver(mail)
+    line.deliver(bytes(mail).replace(b"\n", b"\r\n"))
     assert line.push(push).status_code == 204
     assert api.count("specs") == 1
     assert line.rows("select messages.sender from specs join messages on messages.id = message_id") == [(SENDER,)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane import ids
+from controlplane.specfile import check_spec
 
 
 def test_ids_stay_what_they_are_for_ever() -> None:
@@ -34,3 +36,30 @@ def test_artifact_with_other_content_may_have_another_id() -> None:
 
 def test_ids_are_version_five_uuids() -> None:
     assert uuid.UUID(ids.spec_id("o", b"content")).version == 5
+
+
+YAML = "meta: {project: g, repo: a/b}\nplanning: {epics: [{sprints: [{id: S1, dod: {unit_pass: true}}]}]}\n"
+SPRINTS = [{"dod": {"unit_pass": True}, "id": "S1"}]
+JSON = json.dumps({"planning": {"epics": [{"sprints": SPRINTS}]}, "meta": {"repo": "a/b", "project": "g"}})
+MARKDOWN = (
+    "---\nmeta: {project: g, repo: a/b}\ndod: {unit_pass: true}\n---\n# Sprint S1\n\n### US1: A\n\n- [ ] it holds\n"
+)
+LETTER = "repository: a/b\n\nPlease greet people.\nWith kindness.\n"
+
+
+def key_of(text: str) -> str:
+    spec = check_spec(text.encode()).spec
+    assert spec is not None
+    return ids.content_key(spec)
+
+
+def test_content_key_is_of_what_is_said_and_not_of_how_it_is_spelt() -> None:
+    for text in (YAML, MARKDOWN, LETTER):
+        assert key_of(text) == key_of(text.replace("\n", "\r\n")), text
+    assert key_of(YAML) == key_of(JSON) == key_of(YAML + "# a comment\n")
+    others = {
+        key_of(YAML.replace("unit_pass: true", "unit_pass: false")),
+        key_of(YAML.replace("a/b", "a/c")),
+        key_of(YAML),
+    }
+    assert len(others) == 3
