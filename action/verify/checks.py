@@ -14,7 +14,8 @@ from action.verify.projectfile import NODE, Told
 from action.verify.sandbox import Cell, Outcome
 from controlplane.dod import CustomCheck, DefinitionOfDone
 
-RUFF_CONFIGS = ("ruff.toml", ".ruff.toml")
+# In the order in which ruff itself looks.
+RUFF_CONFIGS = (".ruff.toml", "ruff.toml")
 MYPY_CONFIGS = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
 
 
@@ -92,6 +93,30 @@ def mypy_settings(contents: Mapping[str, bytes]) -> Mapping[str, Any] | None:
         if settings or name in ("mypy.ini", ".mypy.ini"):
             return settings
     return None
+
+
+def all_mypy_settings(contents: Mapping[str, bytes]) -> dict[str, Any]:
+    """mypy's settings, and those for single modules under `PATTERN: NAME`, from the file that it would read."""
+    found = dict(mypy_settings(contents) or {})
+    for name in MYPY_CONFIGS:
+        if name not in contents or (not found and name not in ("mypy.ini", ".mypy.ini")):
+            continue
+        if name == "pyproject.toml":
+            overrides = table(read_toml(contents[name]), "tool", "mypy").get("overrides")
+            for one in overrides if isinstance(overrides, list) else ():
+                module = one.get("module", "") if isinstance(one, dict) else ""
+                for pattern in module if isinstance(module, list) else [module]:
+                    found |= {f"{pattern}: {key}": value for key, value in one.items() if key != "module"}
+        else:
+            parser = read_ini(contents[name])
+            for section in parser.sections():
+                if section.startswith("mypy-"):
+                    found |= {
+                        f"{section.removeprefix('mypy-')}: {key}": value for key, value in parser[section].items()
+                    }
+        break
+    found.pop("overrides", None)
+    return found
 
 
 def has_ruff_settings(contents: Mapping[str, bytes]) -> bool:

@@ -82,6 +82,7 @@ def source_files(
 
 def without_new_pragmas(base: str, head: str) -> str:
     """The head's source with the pragmas taken out that the base's file does not have, line for line."""
+    head = _without_pretended_checker(base, head)
     if not re.search(PRAGMA, head):
         return head
     known = Counter(line.strip() for line in base.splitlines() if re.search(PRAGMA, line))
@@ -94,6 +95,14 @@ def without_new_pragmas(base: str, head: str) -> str:
                 line = re.sub(PRAGMA, "#", line)
         lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def _without_pretended_checker(base: str, head: str) -> str:
+    """`if TYPE_CHECKING:` is excused since it never runs; where a module gives that name a value of its own, it may."""
+    own = re.compile(r"^\s*(TYPE_CHECKING)\b[^=\n]*=\s*(?!False\b)", re.MULTILINE)
+    if not own.search(head) or own.search(base):
+        return head
+    return re.sub(r"\bTYPE_CHECKING\b", "CHECKING_TYPES", head)
 
 
 def write_coverage_json(coverage: LineCoverage, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,11 @@ class Policy:
         kinds = ("test-failed", "test-vanished", "test-weakened")
         probe = (IntegrityFinding(kind=kind, fails=True, file=path) for kind in kinds)
         return any(exception.covers(finding) for finding in probe for exception in self.exceptions)
+
+    def may_silence(self, paths: Iterable[str]) -> frozenset[str]:
+        """Those of the paths in which a change may silence a checker."""
+        probes = (IntegrityFinding(kind="warning-silenced", fails=True, file=path) for path in paths)
+        return frozenset(probe.file for probe in probes if any(one.covers(probe) for one in self.exceptions))
 
     def apply(self, finding: IntegrityFinding) -> IntegrityFinding:
         """A finding that is allowed becomes a note that says so."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from action.verify.environment import Environment, prepare_environment
 from action.verify.integrity import inspect_runs, inspect_snapshots
 from action.verify.integrity.difference import changed_lines
 from action.verify.integrity.hardcoded import SpecialCase, find_special_cases
-from action.verify.integrity.overlay import with_strict_settings
+from action.verify.integrity.overlay import as_checked, with_base_scripts
 from action.verify.integrity.probes import Probed
 from action.verify.keeping import Keeper
 from action.verify.layout import is_source
@@ -75,6 +76,11 @@ class _Verification:
         self.e2e = e2e_modules(base, head, dod)
         self.keeper = Keeper(area, base, head, notes=list(self.policy.notes))
 
+    @cached_property
+    def checked(self) -> Snapshot:
+        """The head as lint and types look at it."""
+        return as_checked(self.base, self.head, self.policy.may_silence(self.head.contents))
+
     def run(self) -> Evidence:
         self.keeper.findings += inspect_snapshots(self.base, self.head, self.policy)
         self.keeper.notes += self._describe_stack()
@@ -127,7 +133,7 @@ class _Verification:
         everything = [order for order in candidates if order is not None]
         orders = without_e2e(everything, self.e2e)
         laid_over = next((order for order in orders if order.purpose == "base-tests"), None)
-        checks = planned_checks(self.dod, self.head, environment, self.told)
+        checks = planned_checks(self.dod, self.checked, environment, self.told)
         self.options.progress(_announcement(orders, checks))
         special = find_special_cases(self.base, self.head) if laid_over else {}
         with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
@@ -197,7 +203,13 @@ class _Verification:
         self.keeper.notes.append(f"mutants: {found.reason or drawn}")
 
     def _check(self, tools: Tools, number: int, check: Check) -> tuple[Outcome, Path | None]:
-        snapshot = self.head if check.purpose in OWN else with_strict_settings(self.base, self.head)
+        if check.purpose in OWN:
+            snapshot, altered = with_base_scripts(self.base, self.head, check.command[-1])
+            if altered:
+                named = ", ".join(altered)
+                self.keeper.notes.append(f"{check.id}: run with the base's {named}, which the change alters")
+        else:
+            snapshot = self.checked
 
         def run(cell: Cell) -> tuple[Outcome, Path | None]:
             outcome = run_check(check, snapshot, cell, self._left())

@@ -20,6 +20,7 @@ from action.verify.integrity.probes import Probed, find_subverted_equality
 from action.verify.integrity.protected import find_protected
 from action.verify.integrity.reports import find_mismatches
 from action.verify.integrity.shadows import find_shadows
+from action.verify.integrity.silencers import find_silencers
 from action.verify.integrity.tests import find_weakened_tests
 from action.verify.policy import Policy, read_policy
 from action.verify.pytestrun import PytestRun
@@ -47,6 +48,7 @@ def inspect_snapshots(base: Snapshot, head: Snapshot, policy: Policy) -> tuple[I
         *find_exclusions(base, head, fresh=fresh),
         *find_shadows(base, head),
         *find_compiled(base, head),
+        *find_silencers(base, head),
         *find_detection(base, head, fresh=fresh),
         *find_weakened_tests(base, head),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from action.verify.checkout import Snapshot
-from action.verify.checks import MYPY_CONFIGS, RUFF_CONFIGS, mypy_settings
+from action.verify.checks import MYPY_CONFIGS, RUFF_CONFIGS, all_mypy_settings
 from action.verify.coveragesettings import CONFIG_FILES as COVERAGE_CONFIGS
 from action.verify.coveragesettings import read_sections
 from action.verify.integrity.settings import Rule, relaxations
@@ -46,7 +47,10 @@ RUFF_RULES = (
     Rule("extend-per-file-ignores", "more"),
     Rule("exclude", "more"),
     Rule("extend-exclude", "more"),
-    Rule("select", "less"),
+    Rule("select", "narrows", ("E4", "E7", "E9", "F")),
+    Rule("include", "narrows", ("*.py",)),
+    Rule("extend", "set"),
+    Rule("builtins", "more"),
     Rule("extend-select", "less"),
     Rule("line-length", "changed"),
 )
@@ -61,15 +65,23 @@ MYPY_RULES = (
     Rule("no_implicit_optional", "off"),
     Rule("exclude", "more"),
     Rule("disable_error_code", "more"),
-    Rule("ignore_errors", "changed"),
-    Rule("files", "less"),
-    Rule("packages", "less"),
-    Rule("modules", "less"),
+    Rule("ignore_errors", "on"),
+    Rule("strict_optional", "off"),
+    Rule("strict_equality", "off"),
+    Rule("disallow_untyped_calls", "off"),
+    Rule("disallow_untyped_decorators", "off"),
+    Rule("follow_imports", "set"),
+    Rule("always_true", "set"),
+    Rule("always_false", "set"),
+    Rule("files", "narrows"),
+    Rule("packages", "narrows"),
+    Rule("modules", "narrows"),
 )
 
 
 def find_relaxed_settings(base: Snapshot, head: Snapshot, *, fresh: bool) -> Iterator[IntegrityFinding]:
     """Compare each tool's settings; in a fresh repository everything is an addition."""
+    before, after = all_mypy_settings(base.contents), all_mypy_settings(head.contents)
     yield from _tool(
         "pytest",
         "config-relaxed",
@@ -87,10 +99,19 @@ def find_relaxed_settings(base: Snapshot, head: Snapshot, *, fresh: bool) -> Ite
         "mypy",
         "config-relaxed",
         *_files(MYPY_CONFIGS, base, head),
-        MYPY_RULES,
-        mypy_settings(base.contents) or {},
-        mypy_settings(head.contents) or {},
+        _for_each_module(before, after),
+        before,
+        after,
         fresh=fresh,
+    )
+
+
+def _for_each_module(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """mypy's rules, and the same for what is set for single modules (`calc.*: ignore_errors`)."""
+    single = sorted(key for key in {*before, *after} if ": " in key)
+    rules = {rule.key: rule for rule in MYPY_RULES}
+    return MYPY_RULES + tuple(
+        replace(rules[name], key=key) for key in single if (name := key.rpartition(": ")[2]) in rules
     )
 
 

@@ -13,17 +13,19 @@ REMOVING = re.compile(
     r"^(--ignore(-glob)?|--deselect|-k|-m|--collect-only|--co|--last-failed|--lf|--no-cov|--runxfail$|--noconftest|"
     r"-W=?ignore|(-p)?no:(?!cacheprovider|warnings))"
 )
-Direction = Literal["more", "less", "off", "lower", "options", "changed"]
+Direction = Literal["more", "less", "off", "on", "lower", "options", "changed", "set", "narrows"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`direction` is the way of relaxing: `more` entries, `less` entries, switched `off`, a `lower` number,
-    `options` of a command line, or any that is `changed`.
+    """`direction` is the way of relaxing: `more` entries, `less` entries, switched `off` or `on`, a `lower` number,
+    `options` of a command line, any that is `changed`, any that is `set`, or entries that `narrow` what was everything;
+    those of `whole` then say what everything was.
     """
 
     key: str
     direction: Direction
+    whole: tuple[str, ...] = ()
 
 
 def words(value: Any) -> tuple[str, ...]:
@@ -47,7 +49,10 @@ def relaxations(rules: tuple[Rule, ...], before: Mapping[str, Any], after: Mappi
     for rule in rules:
         old, new = before.get(rule.key), after.get(rule.key)
         if old != new:
-            yield from _CHECKS[rule.direction](rule.key, old, new)
+            if rule.direction == "narrows":
+                yield from _narrows(rule, old, new)
+            else:
+                yield from _CHECKS[rule.direction](rule.key, old, new)
 
 
 def _more(key: str, old: Any, new: Any) -> Iterator[str]:
@@ -65,8 +70,29 @@ def _less(key: str, old: Any, new: Any) -> Iterator[str]:
         yield f"`{key}` lost {', '.join(gone[:5])}"
 
 
+def _narrows(rule: Rule, old: Any, new: Any) -> Iterator[str]:
+    """Entries where there were none before: fewer than everything, unless they cover it."""
+    if old is not None:
+        yield from _less(rule.key, old, new)
+        return
+    entries = words(new)
+    missing = [part for part in rule.whole or ("everything",) if not any(part.startswith(one) for one in entries)]
+    if missing and "ALL" not in entries:
+        yield f"`{rule.key}` now leaves out {', '.join(missing)}"
+
+
+def _on(key: str, old: Any, new: Any) -> Iterator[str]:
+    if _is_on(new) and not _is_on(old):
+        yield f"`{key}` was switched on"
+
+
+def _set(key: str, _old: Any, new: Any) -> Iterator[str]:
+    if new is not None:
+        yield f"`{key}` is now {new}"
+
+
 def _off(key: str, old: Any, new: Any) -> Iterator[str]:
-    if _is_on(old) and not _is_on(new):
+    if (_is_on(old) and not _is_on(new)) or (old is None and _is_explicitly_off(new)):
         yield f"`{key}` was switched off"
 
 
@@ -93,11 +119,24 @@ def _changed(key: str, old: Any, new: Any) -> Iterator[str]:
         yield f"`{key}` went from {old} to {new}"
 
 
-_CHECKS = {"more": _more, "less": _less, "off": _off, "lower": _lower, "options": _options, "changed": _changed}
+_CHECKS = {
+    "more": _more,
+    "less": _less,
+    "off": _off,
+    "on": _on,
+    "lower": _lower,
+    "options": _options,
+    "changed": _changed,
+    "set": _set,
+}
 
 
 def _is_on(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() in ("1", "true", "yes", "on"))
+
+
+def _is_explicitly_off(value: Any) -> bool:
+    return value is False or (isinstance(value, str) and value.strip().lower() in ("0", "false", "no", "off"))
 
 
 def _number(value: Any) -> float | None:
