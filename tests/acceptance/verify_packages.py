@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -269,6 +270,8 @@ def write(folder: Path, files: Mapping[str, Content]) -> None:
         target = folder / path
         if target.is_symlink() or target.is_file():
             target.unlink()
+        elif target.is_dir():
+            shutil.rmtree(target)
         if content is None:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
