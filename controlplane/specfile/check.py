@@ -98,7 +98,8 @@ def _is_structured(tree: Tree) -> bool:
 
 
 def _letter(text: str, data: bytes, found: Format) -> SpecCheck:
-    spec = assemble_letter(text, _sha256(data), found)
+    # As a file of another system it ends its lines otherwise, and says the same.
+    spec = assemble_letter(text.replace("\r\n", "\n"), _sha256(data), found)
     notes = ["This is a letter: it has no plan of its own, so Claude plans it."]
     if not spec.repo:
         notes.append("The letter names no repository. Write a line such as 'repository: OWNER/NAME'.")
