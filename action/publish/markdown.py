@@ -17,7 +17,7 @@ MAX_BODY = 65_000  # GitHub refuses a body of more than 65,536 characters
 MAX_TITLE = 200
 MAX_CRITERIA = 30_000
 MAX_SPOTS = 20
-SIGNS = {"better": "▲", "worse": "▼", "same": "", "unknown": ""}
+SAID = {"better": " (better)", "worse": " (worse)"}
 
 
 def write_report(report: Report, trace: Mapping[str, tuple[str, ...]]) -> str:
@@ -116,7 +116,7 @@ def trends_markdown(report: Report) -> str:
     if report.verdict is None:
         return ""
     trends = find_trends(report)
-    rows = [f"| {one.name} | {one.before} | {one.now} | {SIGNS[one.sign]} {one.change} |" for one in trends]
+    rows = [f"| {one.name} | {one.before} | {one.now} | {one.change}{SAID.get(one.sign, '')} |" for one in trends]
     table = ["| | before | now | change |", "|---|---:|---:|---:|", *rows, ""] if rows else []
     return "\n".join(["### Since the run before", "", escape_markdown(compared_with(report.earlier), 300), "", *table])
 

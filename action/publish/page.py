@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from action.gate.render import show
-from action.publish.markdown import SIGNS, ranges
+from action.publish.markdown import ranges
 from action.publish.places import link_to, link_to_file, where
 from action.publish.screenshots import Screenshot
 from action.publish.trends import compared_with, find_trends
@@ -46,7 +46,6 @@ def write_page(
         file_links={file.path: link_to_file(report, file.path) for file in report.covered},
         trends=find_trends(report),
         compared=compared_with(report.earlier),
-        signs=SIGNS,
         passed=report.result.value == "PASSED",
     )
     return page

@@ -18,7 +18,8 @@ NOISE = 0.1
 
 
 class Trend(Noun):
-    """One figure in words. `sign` says whether the change is for the better; noise is `same`."""
+    """One figure in words; `change` has an arrow where there is one. `sign` says whether that is for the better; noise
+    is `same`."""
 
     name: str
     before: str
@@ -75,7 +76,7 @@ def _trend(
     change = now - before
     is_same = abs(change) <= noise * abs(before)
     sign: Literal["better", "worse", "same"] = "same" if is_same else "better" if change * better > 0 else "worse"
-    written = f"{'+' if change > 0 else '−'}{show_change(abs(change))}" if change else "±0"
+    written = f"{'▲ +' if change > 0 else '▼ −'}{show_change(abs(change))}" if change else "±0"
     return Trend(name=name, before=show(before), now=show(now), change=written, sign=sign)
 
 

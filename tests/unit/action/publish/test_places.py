@@ -131,12 +131,12 @@ def test_figures_stand_beside_those_of_the_run_before(make_report: MakeReport) -
     report = make_report(earlier=EARLIER, measures=Measures(e2e_passed=4, lighthouse_score=0.95))
     told = {one.name: (one.before, one.now, one.change, one.sign) for one in find_trends(report)}
     assert told == {
-        "Line coverage": ("75.0 %", "100.0 %", "+25.0 points", "better"),
-        "Tests": ("3", "2", "−1", "worse"),
-        "Tests passed": ("3", "2", "−1", "worse"),
+        "Line coverage": ("75.0 %", "100.0 %", "▲ +25.0 points", "better"),
+        "Tests": ("3", "2", "▼ −1", "worse"),
+        "Tests passed": ("3", "2", "▼ −1", "worse"),
         "End-to-end tests passed": ("no earlier figure", "4", "", "unknown"),
-        "Lighthouse": ("90", "95", "+5", "better"),
-        "Time": ("1 min 0 s", "1 min 1 s", "+1.2 s", "same"),
+        "Lighthouse": ("90", "95", "▲ +5", "better"),
+        "Time": ("1 min 0 s", "1 min 1 s", "▲ +1.2 s", "same"),
     }
 
 
