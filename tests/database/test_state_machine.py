@@ -79,9 +79,11 @@ CONTRADICTIONS = {
     "a run that asked or waits for approval has a notice of its own": "select id from runs r where"
         " summary_json ->> 'status' in ('NEEDS_INPUT', 'NEEDS_APPROVAL') and not exists (select from outbox"
         " where idempotency_key = lower(summary_json ->> 'status') || ':' || r.id)",
-    "what is spent and what is set apart are within the budget": "select 1 from (select coalesce(sum("
-        "greatest(reserved_usd - (select coalesce(sum(cost_usd), 0) from ledger where run_id = runs.id), 0)), 0) as held"
-        " from runs where result is null) h, (select coalesce(sum(cost_usd), 0) as spent from ledger) s where held + spent > 5",
+    "what is spent and what is set apart are within the budget": "select 1 from"
+        " (select coalesce(sum(cost_usd), 0) as usd from ledger) as spent,"
+        " (select coalesce(sum(greatest(0, reserved_usd"
+        " - (select coalesce(sum(cost_usd), 0) from ledger where run_id = runs.id))), 0) as usd"
+        " from runs where result is null) as held where held.usd + spent.usd > 5",
     "a sprint that waits for an answer was asked": "select id from sprints where state = 'NEEDS_INPUT'"
         " and questions_json = '[]'",
 }  # fmt: skip
