@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from action.build.agents import Surroundings, choose_agent
@@ -20,7 +21,7 @@ from action.build.watch import Billed, BudgetWatch
 from action.context import Context
 from action.gate.judge import judge
 from action.gitrepo.protected import find_refusals
-from action.gitrepo.workspace import prepare_workspace
+from action.gitrepo.workspace import prepare_workspace, tree_of
 from action.measure import hold_refusals, measure_change
 from action.money import Ledger, load_prices
 from action.plan.dialogue import Dialogue
@@ -35,6 +36,7 @@ from controlplane.spec import Spec
 from controlplane.states import Phase
 
 SHORTEST_MEASURE_SECONDS = 120.0
+JudgeChange = Callable[[Change, str, float], Judged]
 # Failures of the world, not of the work: trying again later may help.
 OUTSIDE = ("claude-unavailable", "mcp-server-down")
 
@@ -49,7 +51,10 @@ def run(context: Context) -> int:
     area = agent_area(context, started, cache_dir)
     try:
         taking = threading.Lock()
-        desk = _desk(context, started, spec, sprint, area / "repository", taking)
+        judge_change = _remembering(
+            lambda change, name, seconds: _judge(context, started, sprint, change, name, seconds)
+        )
+        desk = _desk(context, started, spec, sprint, area / "repository", taking, judge_change)
         session = _session(context, left)
         agent = _agent(context, started, spec, cache_dir, ledger, desk, session)
         prepare_workspace(
@@ -57,7 +62,7 @@ def run(context: Context) -> int:
         )
         records = context.store if started.controlled else None
         with BudgetWatch(records, started.run_id, ledger) as watch:
-            job = _job(context, started, spec, sprint, area, agent, left, watch, taking)
+            job = _job(context, started, spec, sprint, area, agent, left, watch, taking, judge_change)
             outcome, change = build_change(job)
     finally:
         shutil.rmtree(area, ignore_errors=True)
@@ -113,6 +118,7 @@ def _job(
     left: Left | None,
     watch: BudgetWatch,
     taking: threading.Lock,
+    judge_change: JudgeChange,
 ) -> BuildJob:
     inputs = context.settings.agent
     dialogue = write_dialogue(context.folder.load("dialogue", Dialogue) or Dialogue())
@@ -129,7 +135,7 @@ def _job(
             inputs.max_iterations, inputs.timeout_minutes * 60, context.settings.target.max_changed_lines
         ),
         agent=agent,
-        judge=lambda change, number: _judge(context, started, sprint, change, str(number), _measure_seconds(context)),
+        judge=lambda change, number: judge_change(change, str(number), _measure_seconds(context)),
         journal=context.journal(started),
         begin=left.head if left else "",
         feedback=feedback,
@@ -168,14 +174,20 @@ def _agent(
 
 
 def _desk(
-    context: Context, started: Run, spec: Spec, sprint: Sprint, workspace: Path, taking: threading.Lock
+    context: Context,
+    started: Run,
+    spec: Spec,
+    sprint: Sprint,
+    workspace: Path,
+    taking: threading.Lock,
+    judge_change: JudgeChange,
 ) -> RunDesk:
     check = WorkCheck(
         run=started,
         repository=context.folder.repository,
         workspace=workspace,
         most_changed_lines=context.settings.target.max_changed_lines,
-        judge=lambda change, name, seconds: _judge(context, started, sprint, change, name, seconds),
+        judge=judge_change,
         taking=taking,
     )
     store = context.store if started.controlled else None
@@ -211,6 +223,19 @@ def _leads_open(folder: Path) -> bool:
     return all(one.stat().st_mode & 0o001 for one in (existing, *existing.resolve().parents)) and os.access(
         existing, os.X_OK
     )
+
+
+def _remembering(judge_change: JudgeChange) -> JudgeChange:
+    """The same files are measured once: what the agent's own check found is what the loop would find."""
+    known: dict[str, Judged] = {}
+
+    def judged(change: Change, name: str, seconds: float) -> Judged:
+        tree = tree_of(change.repository, change.head)
+        if tree not in known:
+            known[tree] = judge_change(change, name, seconds)
+        return known[tree]
+
+    return judged
 
 
 def _measure_seconds(context: Context) -> float:

@@ -15,14 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
-from controlplane.errors import CallerError, UsageError
+from controlplane.errors import CallerError, OutsideError, UsageError
 from controlplane.states import Result
 from local.commands.output import print_json, say
 from local.stack.places import REPOSITORY_ROOT, make_private, state_home
 
 app = typer.Typer(add_completion=False)
 
-# What a verb of the action may see of this shell; no token of the user's is among them.
+# What a verb of the action may see of this shell; no token of the user's is among them. Claude gets its own beside.
+CLAUDE = ("ANTHROPIC_BASE_URL",)
 PASSED_ON = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "AICD_CACHE_DIR", "TMPDIR", "TERM", "AICD_STACK")
 
 
@@ -31,12 +32,18 @@ def deliver(
     spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A specification that has its plan.")],
     repo: Annotated[Path, typer.Option(help="A git repository; the result becomes a branch in it.")],
     agent_command: Annotated[str, typer.Option(help="The program that builds; default: the files of the spec.")] = "",
+    agent: Annotated[str, typer.Option(help="claude, command, files or none; default: what is there.")] = "",
+    builder_model: Annotated[str, typer.Option(help="The model that builds, where Claude does.")] = "",
+    max_budget_usd: Annotated[float, typer.Option(min=0, help="The most a sprint may cost, US dollars.")] = 10.0,
     max_iterations: Annotated[int, typer.Option(min=1, help="Attempts an agent has for each sprint.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Build a specification in a local repository, sprint after sprint, and judge each against its DoD.
 
-    Exit code: 0 every sprint passed, 1 one did not or the specification is invalid, 2 usage.
+    With `--agent claude` the key is ANTHROPIC_API_KEY of this shell, or CLAUDE_CODE_OAUTH_TOKEN; a letter in plain
+    words is planned then, and its first sprint built.
+
+    Exit code: 0 every sprint passed, 1 one did not or the specification is invalid, 2 usage, 4 try again later.
     """
     if not spec.is_file():
         raise UsageError(f"There is no specification {spec}.", fix="Name an existing file.")
@@ -46,10 +53,17 @@ def deliver(
     folder = Path(tempfile.mkdtemp(prefix="delivery-", dir=make_private(results, traversable=True)))
     folder.chmod(0o711)
     sprints: list[dict[str, Any]] = []
-    for label in _sprints(spec):
-        onto = sprints[-1]["branch"] if sprints else ""
-        inputs = {"agent-command": agent_command, "max-iterations": str(max_iterations), "target-branch": onto}
-        sprints.append(_deliver_sprint(spec, repo, label, inputs, folder / label))
+    chosen = {
+        "agent": agent,
+        "agent-command": agent_command,
+        "builder-model": builder_model,
+        "max-budget-usd": str(max_budget_usd),
+        "max-iterations": str(max_iterations),
+        "anthropic-api-key": _claude_key(agent),
+    }
+    for label in _sprints(spec, plans=agent == "claude"):
+        inputs = {**chosen, "target-branch": sprints[-1]["branch"] if sprints else ""}
+        sprints.append(_deliver_sprint(spec, repo, label, inputs, folder / (label or "planned")))
         if sprints[-1]["result"] != Result.PASSED:
             break
     passed = all(sprint["result"] == Result.PASSED for sprint in sprints)
@@ -62,7 +76,18 @@ def deliver(
     raise typer.Exit(0 if passed else 1)
 
 
-def _sprints(spec: Path) -> list[str]:
+def _claude_key(agent: str) -> str:
+    """The key of this shell, for Claude only."""
+    if agent != "claude":
+        return ""
+    key = os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("CLAUDE_CODE_OAUTH_TOKEN") or ""
+    if not key:
+        raise UsageError("`--agent claude` needs a key.", fix="Set ANTHROPIC_API_KEY, or CLAUDE_CODE_OAUTH_TOKEN.")
+    return key
+
+
+def _sprints(spec: Path, *, plans: bool) -> list[str]:
+    """Their labels; one without a name where the plan is still to be made."""
     from controlplane.specfile import check_spec
 
     check = check_spec(spec.read_bytes(), spec.name)
@@ -72,6 +97,8 @@ def _sprints(spec: Path) -> list[str]:
             f"The specification cannot be built: line {first.line}, column {first.column}: {first.message}",
             fix=f"See every problem with `aicd spec check {spec}`.",
         )
+    if check.spec.plan is None and plans:
+        return [""]
     if check.spec.plan is None:
         raise CallerError("The specification has no plan.", fix="Write its sprints; docs/writing-a-specification.md.")
     return [sprint.label for sprint in check.spec.plan.sprints]
@@ -87,7 +114,8 @@ def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], 
         "target-repository": str(repo.resolve()),
         "pull-request": "none",
     }
-    environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    passed_on = (*PASSED_ON, *(CLAUDE if inputs["agent"] == "claude" else ()))
+    environ = {name: os.environ[name] for name in passed_on if name in os.environ}
     environ |= {f"AICD_{name.upper().replace('-', '_')}": value for name, value in given.items()}
     environ |= {
         "AICD_RUN_DIR": str(folder),
@@ -106,10 +134,15 @@ def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], 
     verdict = (_load(folder / "report" / "summary.json") or {}).get("verdict")
     run = _load(folder / "run.json") or {}
     change = _load(folder / "change.json") or {}
+    if verdict is None and code == OutsideError.exit_code:
+        failure = _load(folder / "failure.json") or {}
+        raise OutsideError(
+            failure.get("message", "The sprint could not be delivered."), failure.get("fix", "Try again.")
+        )
     if verdict is None and code > 1:
         raise CallerError("The sprint could not be delivered; see the lines above.", fix="Mend what they name.")
     return {
-        "sprint": label,
+        "sprint": label or run.get("sprint_label"),
         "result": verdict["result"] if verdict else Result.FAILED.value,
         "verdict": verdict,
         "branch": run.get("branch"),

@@ -191,8 +191,11 @@ class ClaudeAgent:
         invocation = self._invocation(work)
         give_away(cell, cell.home)
         give_away(cell, task.repository)
+        inside = f"{task.repository}/"
         reader = StreamReader(
-            lambda line: self._write(work, line), lambda said: work.teller.hear(self._clean(work, said))
+            lambda line: self._write(work, line),
+            lambda said: work.teller.hear(self._clean(work, said)),
+            lambda text: text.replace(inside, ""),
         )
         stopped: list[str] = []
 

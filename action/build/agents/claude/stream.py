@@ -27,9 +27,13 @@ class Told:
 
 
 class StreamReader:
-    """`write` takes lines of the transcript, `tell` short sentences about what goes on."""
+    """`write` takes lines of the transcript, `tell` short sentences about what goes on; `shorten` makes those of paths
+    inside the repository."""
 
-    def __init__(self, write: Callable[[str], None], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, write: Callable[[str], None], tell: Callable[[str], None], shorten: Callable[[str], str] = str
+    ) -> None:
+        self._shorten = shorten
         self.told = Told()
         self._write = write
         self._tell = tell
@@ -89,7 +93,7 @@ class StreamReader:
             if block.get("type") == "text" and str(block.get("text", "")).strip():
                 said = str(block["text"]).strip()
                 self._note(f"says: {said}")
-                self._tell(_one_line(said))
+                self._tell(_one_line(self._shorten(said)))
             elif block.get("type") == "tool_use":
                 self._call(str(block.get("name", "?")), block.get("input"))
 
@@ -101,7 +105,7 @@ class StreamReader:
             self.told.files.append(path[:500])
         self._note(f"calls {name}: {json.dumps(arguments, ensure_ascii=False)}")
         what = path or arguments.get("command") or arguments.get("pattern") or arguments.get("message") or ""
-        self._tell(_one_line(f"{name} {what}"))
+        self._tell(_one_line(self._shorten(f"{name} {what}")))
 
     def _user(self, event: dict[str, Any]) -> None:
         for block in _blocks(event):
