@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "up": ("local.commands.up", "Start the embedded stack and keep it running until stopped."),
     "send": ("local.commands.send", "Send a mail through the running stack and wait for what comes of it."),
+    "submit": ("local.commands.submit", "Hand a specification in through the API, and wait for what becomes of it."),
     "deliver": ("local.commands.deliver", "Build, verify and judge a specification in a local repository."),
     "verify": ("local.commands.verify", "Measure and judge a change in a local repository."),
     "gate": ("local.commands.gate", "Judge reports against a Definition of Done."),
