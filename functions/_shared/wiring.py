@@ -48,21 +48,30 @@ def open_mailboxes(settings: GoogleSettings) -> Callable[[str], Mailbox]:
 
 
 def open_intake(
-    store: IntakeStore, settings: GoogleSettings, authserv_id: str, *, plans_letters: bool = True
+    store: IntakeStore,
+    settings: GoogleSettings,
+    authserv_id: str,
+    *,
+    plans_letters: bool = True,
+    verifies_dkim: bool = False,
 ) -> Intake:
     """Everything that taking mail in needs."""
     from functions._shared.intake.sync import Intake
 
-    return Intake(store, open_mailboxes(settings), functools.partial(_open_reader, authserv_id), plans_letters)
+    open_reader = functools.partial(_open_reader, authserv_id, verifies_dkim)
+    return Intake(store, open_mailboxes(settings), open_reader, plans_letters)
 
 
-def _open_reader(authserv_id: str, mailbox_email: str) -> Reader:
+def _open_reader(authserv_id: str, verifies_dkim: bool, mailbox_email: str) -> Reader:  # noqa: FBT001 - by partial only
     from controlplane.specfile import check_spec
     from functions._shared.intake.take_in import Reader
     from functions._shared.mail import read_message
+    from functions._shared.mail.signature import SignatureProof
 
-    own = frozenset({mailbox_email})
-    return Reader(
-        read_mail=lambda raw: read_message(raw, trusted_authserv_id=authserv_id, own_addresses=own),
-        check_spec=check_spec,
+    read_mail = functools.partial(
+        read_message,
+        trusted_authserv_id=authserv_id,
+        own_addresses=frozenset({mailbox_email}),
+        prove_signature=SignatureProof().prove if verifies_dkim else None,
     )
+    return Reader(read_mail=read_mail, check_spec=check_spec)

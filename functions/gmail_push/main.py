@@ -34,8 +34,11 @@ def wire() -> Push:
     google = GoogleSettings.read(environment)
     authserv_id = environment.text("AICD_TRUSTED_AUTHSERV_ID", TRUSTED_AUTHSERV_ID)
     plans_letters = environment.switch("AICD_PLANNER", default=True)
+    verifies_dkim = environment.switch("AICD_VERIFY_DKIM", default=False)
     environment.check()
-    intake = open_intake(open_store(supabase), google, authserv_id, plans_letters=plans_letters)
+    intake = open_intake(
+        open_store(supabase), google, authserv_id, plans_letters=plans_letters, verifies_dkim=verifies_dkim
+    )
     return Push(OidcProof(callers), intake)
 
 

@@ -49,6 +49,7 @@ def wire() -> SafetyNet:
         dead_after_seconds=environment.seconds("AICD_DEAD_RUN_SECONDS", DEAD_AFTER_SECONDS),
     )
     plans_letters = environment.switch("AICD_PLANNER", default=True)
+    verifies_dkim = environment.switch("AICD_VERIFY_DKIM", default=False)
     bucket = read_bucket(environment)
     environment.check()
     store = open_store(supabase)
@@ -58,7 +59,7 @@ def wire() -> SafetyNet:
         dispatch_work(store, workflows),
         notify_work(store, Sending(open_mailboxes(google), domain, bucket)),
     )
-    intake = open_intake(store, google, authserv_id, plans_letters=plans_letters)
+    intake = open_intake(store, google, authserv_id, plans_letters=plans_letters, verifies_dkim=verifies_dkim)
     return SafetyNet(proof, store, intake, work, settings)
 
 

@@ -14,6 +14,8 @@ from functions._shared.mail.headers import Headers
 
 # RFC 8601 wants tokens; real servers write `header.b=ab+/c=` and `smtp.mailfrom=a@b` unquoted.
 _RUN = re.compile(r"[^\s;()\"]+")
+# The reasons that say nothing against the sender: the trusted server was silent on DMARC.
+NO_INFORMATION = frozenset({"no-authentication-results", "no-dmarc"})
 _KEYWORD = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
 
 

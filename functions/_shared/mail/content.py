@@ -10,7 +10,7 @@ from controlplane.specfile.decode import decode_text
 from controlplane.specfile.detect import detect_format, format_of_name
 from controlplane.specfile.tree import Unreadable
 from functions._shared.mail.archive import unpack
-from functions._shared.mail.letter import Letter, read_letter
+from functions._shared.mail.letter import Letter, add_forwarded, read_letter
 from functions._shared.mail.limits import MAX_ARCHIVES, MAX_SPEC_BYTES, MAX_SPECS, MAX_TOTAL_BYTES, MAX_ZIP_BYTES
 from functions._shared.mail.parts import Part
 
@@ -31,10 +31,14 @@ class Content:
     problems: tuple[str, ...]
 
 
-def read_content(parts: list[Part]) -> Content:
-    """A written specification beats a letter; an attached one beats one in the mail's text."""
+def read_content(parts: list[Part], subject: str = "") -> Content:
+    """A written specification beats a letter; an attached one beats one in the mail's text. A mail that came along as
+    an attachment is part of the letter."""
     body = [part for part in parts if not part.is_attachment and part.content_type in ("text/plain", "text/html")]
-    letter = read_letter([part for part in body if not part.is_forwarded] or body)
+    letter = read_letter([part for part in body if not part.is_forwarded], subject)
+    forwarded = [part for part in body if part.is_forwarded]
+    if forwarded:
+        letter = add_forwarded(letter, read_letter(forwarded))
     problems = list(letter.problems)
     attached = _attached([part for part in parts if part not in body], problems)
     specs = _choose(attached, letter)

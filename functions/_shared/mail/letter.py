@@ -21,6 +21,14 @@ _FORWARD = re.compile(
     r"|Mensaje reenviado|Messaggio inoltrato|Doorgestuurd bericht)[ \t]*:?[ \t]*-*[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+# Outlook puts the same block above what it answers and what it forwards; only the subject tells.
+_COPIED_HEADERS = re.compile(
+    r"^(?:(?:_{8,}|-{2,} ?(?:Original Message|Ursprüngliche Nachricht|Message d'origine|Mensaje original) ?-{2,})"
+    r"[ \t]*\n\s{0,4})?(?=\*?(?:From|Von|De|Da|Van)\*?[ \t]?:.{0,300}\n(?:.{0,300}\n){0,5}"
+    r"\*?(?:Subject|Betreff|Objet|Asunto|Oggetto|Onderwerp)\*?[ \t]?:)",
+    re.MULTILINE,
+)
+_SAYS_FORWARDED = re.compile(r"\s*(?:Fwd?|WG|TR|RV|ENC|Doorst|VS|PD)\s*:", re.IGNORECASE)
 _HEADER_LINE = re.compile(r"\s*\*?[A-Za-zÀ-ÿ-]{1,20}\*?\s?:\*?\s.*")
 _FENCE_OPENS = re.compile(r"```[ \t]*(?:yaml|yml|json|text)?[ \t]*", re.IGNORECASE)
 # A block may be indented as a whole: html2text writes <pre> so, and many people paste so.
@@ -40,18 +48,27 @@ class Letter:
     problems: tuple[str, ...] = ()
 
 
-def read_letter(parts: list[Part]) -> Letter:
+def read_letter(parts: list[Part], subject: str = "") -> Letter:
     """From the parts that are not attachments: plain text is preferred, HTML is turned into text."""
     problems: list[str] = []
     plain = _texts(parts, "text/plain", problems)
     text = plain if plain.strip() else _html(parts, problems)
     text = strip_invisible(text.replace("\r\n", "\n").replace("\r", "\n")).replace("\u00a0", " ")
     text = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
-    return _understand(text, problems)
+    return _understand(text, problems, is_forward=bool(_SAYS_FORWARDED.match(subject)))
 
 
-def _understand(text: str, problems: list[str]) -> Letter:
-    above, forwarded = _split_forwarded(text)
+def add_forwarded(own: Letter, forwarded: Letter) -> Letter:
+    """A letter together with the one that came along as an attached mail."""
+    problems = (*own.problems, *forwarded.problems)
+    if own.structured or forwarded.structured:
+        chosen = own if own.structured else forwarded
+        return Letter(chosen.text, chosen.structured, problems)
+    return Letter(f"{own.text}\n\n{forwarded.text}".strip(), None, problems)
+
+
+def _understand(text: str, problems: list[str], *, is_forward: bool) -> Letter:
+    above, forwarded = _split_forwarded(text, is_forward=is_forward)
     new = cut_reply(above)
     for candidate in (new, forwarded):
         structured = find_specification(candidate) if candidate.strip() else None
@@ -107,20 +124,26 @@ def _fenced_blocks(text: str) -> Iterator[str]:
             block.append(line)
 
 
-def _split_forwarded(text: str) -> tuple[str, str]:
+def _split_forwarded(text: str, *, is_forward: bool) -> tuple[str, str]:
     """What the sender wrote, and the mail he forwards; a forward inside a quotation is part of the quotation."""
     mark = _FORWARD.search(text)
     if not mark:
-        return text, ""
+        mark = _COPIED_HEADERS.search(text) if is_forward else None
+        return (text[: mark.start()], _forwarded_text(text[mark.end() :])) if mark else (text, "")
     above = text[: mark.start()]
     new = cut_reply(above)
     if above.strip() and len(new.split()) < len(above.split()) and re.search(r"^>|:\s*$", above.rstrip()[-200:], re.M):
         return text, ""
-    lines = _without_headers(text[mark.end() :].split("\n"))
-    quoted = [line for line in lines if line.strip()]
-    if quoted and all(line.startswith(">") for line in quoted):
+    return above, _forwarded_text(text[mark.end() :])
+
+
+def _forwarded_text(text: str) -> str:
+    """The forwarded mail's own new text. Apple Mail quotes it as a whole, its headers with it."""
+    lines = text.split("\n")
+    written = [line for line in lines if line.strip()]
+    if written and all(line.startswith(">") for line in written):
         lines = [re.sub(r"^> ?", "", line) for line in lines]
-    return above, cut_reply("\n".join(lines))
+    return cut_reply("\n".join(_without_headers(lines)))
 
 
 def _without_headers(lines: list[str]) -> list[str]:
