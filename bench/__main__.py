@@ -8,7 +8,9 @@ import sys
 # One line each; the module offers `run() -> Iterable[Measure]`.
 BENCHMARKS = {
     "artifacts": "bench.artifacts",
+    "coldstart": "bench.coldstart",
     "evidence": "bench.evidence",
+    "intake": "bench.intake",
     "reads": "bench.reads",
     "stack": "bench.stack",
 }
