@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-WORKING_DIRECTORY = re.compile(r"[Ww]orking directory: (\S+)")
+WORKING_DIRECTORY = re.compile(r"[Ww]orking directory(?::| is) (/[^\s`'\"]+)")
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Conversation:
 
     @property
     def folder(self) -> str:
-        """The working directory that the agent's program names."""
-        found = WORKING_DIRECTORY.search(self.words)
-        return found[1] if found else "."
+        """The working directory that was named last: a session may go on elsewhere."""
+        found = WORKING_DIRECTORY.findall(self.words)
+        return str(found[-1]) if found else "."
 
 
 def _text(content: Any) -> str:

@@ -16,7 +16,6 @@ from typing import TextIO
 from action.build.agents.claude.executable import ClaudeCode, find_claude, reachable_copy
 from action.build.agents.claude.invocation import (
     ALLOWED,
-    CLI_BUDGET_FACTOR,
     Invocation,
     environment_of,
     message_of,
@@ -248,7 +247,8 @@ class ClaudeAgent:
             model=settings.model,
             mcp_config=config,
             allowed=(*ALLOWED, *allowed),
-            budget_usd=None if left is None else self.session.told_usd + max(float(left), 0.01) * CLI_BUDGET_FACTOR,
+            # What the model is told that it has. Counted from this start on, also where a session goes on.
+            budget_usd=None if left is None else max(float(left), 0.01),
         )
 
     def _message(self, task: Task) -> str:

@@ -18,8 +18,6 @@ TOOLS = ("Bash", "Edit", "Glob", "Grep", "NotebookEdit", "Read", "TodoWrite", "W
 ALLOWED = ("Bash", "Glob", "Grep", "Read", "TodoWrite")
 # A turn is one answer of the model. Longer work is ended by money and by our clock; this ends a loop that is cheap.
 MOST_TURNS = 250
-# The CLI's own total is compared with its budget only after a turn; the proxy is what really holds the limit.
-CLI_BUDGET_FACTOR = 2.0
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
 # RUNNER_TRACKING_ID lets GitHub's runner end what survives even us.
 KEPT_VARIABLES = ("TZ", "RUNNER_TRACKING_ID", "SSL_CERT_FILE", "SSL_CERT_DIR", *PROXIES)
