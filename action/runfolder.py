@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 FOLDERS = ("repository", "agent", "agent-logs", "iterations", "reports", "logs", "report")
 NOUNS = (
     "run", "spec", "dialogue", "plan", "planned", "sprint", "released", "resume", "build", "change", "evidence",
-    "verdict", "failure", "published",
+    "verdict", "failure", "published", "earlier",
 )  # fmt: skip
 FILES = (
     *(f"{noun}.json" for noun in NOUNS),

@@ -155,5 +155,6 @@ class Evidence(Noun):
     )
     mutation: Mutation | None = Field(None, description="None where mutants were not asked for.")
     isolation: str = ""
+    tools: dict[str, str] = Field(default_factory=dict, description="The programs that measured, and their versions.")
     looked_in: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ MAX_FILE_BYTES = 20 * 2**20
 MAX_TOTAL_BYTES = 60 * 2**20  # the bucket's limit is 100 MiB
 MAX_FILES = 1000
 NAME_FORM = re.compile(r"[^/\\\x00-\x1f][^\\\x00-\x1f]{0,499}")  # others are no names for a manifest
+VERSION_FORM = re.compile(r"[\w.+() -]{1,60}")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can name
 
 
@@ -57,7 +58,7 @@ def pack_bundle(
         result=report.verdict.result,
         cost_usd=report.cost_usd,
         isolation=report.isolation,
-        tools={"aicd": installed_version(), "python": platform.python_version()},
+        tools=_tools(folder),
         times={"started_at": report.started_at, "duration_seconds": report.duration_seconds},
         files=tuple(describe(name, files[name]) for name in sorted(files)),
         left_out=left_out,
@@ -98,6 +99,25 @@ def installed_version() -> str:
         return metadata.version("aicd")
     except metadata.PackageNotFoundError:
         return "unreleased"
+
+
+def _tools(folder: RunFolder) -> dict[str, str]:
+    """What judged, what measured, and Claude Code where it built. `python` is the tests' own where that is known."""
+    evidence = folder.load("evidence", Evidence) or Evidence()
+    judged = {"aicd": installed_version(), "python": platform.python_version()}
+    judged |= {"judge-python": platform.python_version()} if "python" in evidence.tools else {}
+    claude = _claude_version(folder.path / "executions.jsonl")
+    return {**judged, **evidence.tools, **({"claude": claude} if claude else {})}
+
+
+def _claude_version(executions: Path) -> str:
+    """Of the last attempt; empty where another agent built. The file may come from the job that ran the agent."""
+    try:
+        *_, last = executions.read_text(encoding="utf-8").splitlines()
+        told = json.loads(last)["metadata"]["claude_code"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return told if isinstance(told, str) and VERSION_FORM.fullmatch(told) else ""
 
 
 def _nouns(folder: RunFolder) -> dict[str, bytes] | None:

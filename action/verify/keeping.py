@@ -29,6 +29,7 @@ class Keeper:
     findings: list[IntegrityFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     mutation: Mutation | None = None
+    tools: dict[str, str] = field(default_factory=dict)
 
     def keep_pytest(self, runs: Mapping[str, PytestRun]) -> None:
         for name, run in runs.items():
@@ -129,6 +130,7 @@ class Keeper:
             changed_lines=lines,
             mutation=self.mutation,
             isolation=isolation,
+            tools=self.tools,
             looked_in=(str(self.area.reports),),
             notes=tuple(dict.fromkeys(self.notes)),
         )

@@ -37,6 +37,7 @@ from action.verify.pytestrun import PytestOrder, PytestRun, run_pytest
 from action.verify.repository import Repository
 from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
 from action.verify.unmeasured import settle
+from action.verify.versions import tool_versions
 from controlplane.change import Change
 from controlplane.dod import DefinitionOfDone
 from controlplane.errors import AicdError
@@ -88,6 +89,7 @@ class _Verification:
         lines = changed_lines(self.base, self.head)
         if environment is None:
             return self.keeper.evidence("nothing of the repository's was run", lines)
+        self.keeper.tools = tool_versions(environment, self.dod, node="package.json" in self.head.contents)
         tools = tools_of(
             self.area,
             environment.python,

@@ -24,7 +24,9 @@ app = typer.Typer(add_completion=False)
 
 # What a verb of the action may see of this shell; no token of the user's is among them. Claude gets its own beside.
 CLAUDE = ("ANTHROPIC_BASE_URL",)
-PASSED_ON = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "AICD_CACHE_DIR", "TMPDIR", "TERM", "AICD_STACK")
+PASSED_ON = (
+    "PATH", "HOME", "LANG", "XDG_CACHE_HOME", "AICD_CACHE_DIR", "TMPDIR", "TERM", "AICD_STACK", "AICD_SIGNING_KEY",
+)  # fmt: skip
 
 
 @app.command()
@@ -42,6 +44,9 @@ def deliver(
 
     With `--agent claude` the key is ANTHROPIC_API_KEY of this shell, or CLAUDE_CODE_OAUTH_TOKEN; a letter in plain
     words is planned then, and its first sprint built.
+
+    Where AICD_SIGNING_KEY holds an ed25519 key in PEM, it signs the evidence bundle beside each report
+    (docs/evidence-bundle.md).
 
     Exit code: 0 every sprint passed, 1 one did not or the specification is invalid, 2 usage, 4 try again later.
     """
@@ -134,6 +139,7 @@ def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], 
     verdict = (_load(folder / "report" / "summary.json") or {}).get("verdict")
     run = _load(folder / "run.json") or {}
     change = _load(folder / "change.json") or {}
+    bundle = folder / "report" / "evidence-bundle.zip"
     if verdict is None and code == OutsideError.exit_code:
         failure = _load(folder / "failure.json") or {}
         raise OutsideError(
@@ -148,6 +154,7 @@ def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], 
         "branch": run.get("branch"),
         "commit": change.get("head"),
         "report": str(folder / "report" / "report.html"),
+        "bundle": str(bundle) if bundle.exists() else None,
     }
 
 

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from action.runfolder import RunFolder
 from controlplane.bundle import ENVELOPE, BundleManifest, canonical, signed_bytes
 from controlplane.dod import DefinitionOfDone
 from controlplane.errors import CallerError
+from controlplane.evidence import Evidence
 from controlplane.plan import Plan, Sprint
 from local.commands import verify_bundle
 from local.commands.verify_bundle import BundleUnreadable, _read_zip, read_bundle
@@ -294,3 +296,21 @@ def test_packed_bundle_is_read_no_further_than_a_bundle_reaches(
     bomb.write_bytes(gzip.compress(bytes(2**20 + 1)))
     with pytest.raises(BundleUnreadable, match="more than any bundle"):
         read_bundle(bomb)
+
+
+def test_manifest_names_what_measured_and_claude_where_it_built(folder: RunFolder, pack: Pack) -> None:
+    evidence = folder.require("evidence", Evidence, "verify")
+    told = {"python": "3.12.1", "pytest": "9.0.1", "git": "2.39.5"}
+    folder.save("evidence", evidence.model_copy(update={"tools": told}))
+    folder.append("executions.jsonl", {"metadata": {"claude_code": "2.1.329"}})
+    tools = manifest_of(pack()).tools
+    assert told.items() <= tools.items()
+    assert (tools["claude"], tools["judge-python"]) == ("2.1.329", platform.python_version())
+
+
+@pytest.mark.parametrize(
+    "told", ["", "x", "{}", '{"metadata": {"claude_code": {}}}', '{"metadata": {"claude_code": "a\\nb"}}']
+)
+def test_manifest_names_no_claude_where_nothing_says_so(folder: RunFolder, pack: Pack, told: str) -> None:
+    (folder.path / "executions.jsonl").write_text(told)
+    assert set(manifest_of(pack()).tools) == {"aicd", "python"}
