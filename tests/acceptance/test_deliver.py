@@ -30,8 +30,17 @@ def repository(tmp_path: Path) -> Path:
     return repo
 
 
-def test_spec_with_files_is_delivered_as_a_branch(state_folder: Path, repository: Path, tmp_path: Path) -> None:
+def openssl(*arguments: str) -> str:
+    return subprocess.run(["openssl", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def test_spec_with_files_is_delivered_as_a_branch(
+    state_folder: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
+    (tmp_path / "private.pem").write_text(openssl("genpkey", "-algorithm", "ed25519"))
+    (tmp_path / "public.pem").write_text(openssl("pkey", "-in", str(tmp_path / "private.pem"), "-pubout"))
+    monkeypatch.setenv("AICD_SIGNING_KEY", (tmp_path / "private.pem").read_text())
     outcome = Aicd(state_folder / "deliver").json("deliver", str(tmp_path / "spec.yaml"), "--repo", str(repository))
     assert outcome["result"] == "PASSED"
     [sprint] = outcome["sprints"]
@@ -40,6 +49,11 @@ def test_spec_with_files_is_delivered_as_a_branch(state_folder: Path, repository
     assert "greet" in git(repository, "show", f"{sprint['branch']}:greeter.py")
     assert git(repository, "status", "--porcelain") == "", "the user's own working tree is left alone"
     assert Path(sprint["report"]).is_file()
+    checked = Aicd(state_folder / "deliver").json(
+        "verify-bundle", sprint["bundle"], "--key", str(tmp_path / "public.pem")
+    )
+    assert (checked["valid"], checked["signature"]) == (True, "trusted")
+    assert {"aicd", "coverage", "git", "pytest", "python"} <= checked["manifest"]["tools"].keys()
 
 
 def test_wrong_spec_is_refused_with_its_line(state_folder: Path, repository: Path, tmp_path: Path) -> None:
