@@ -69,17 +69,20 @@ def serve(
     handle: Callable[[Call], Answer],
     *,
     component: str,
-    methods: tuple[str, ...] = ("POST",),
+    methods: tuple[str, ...] | None = ("POST",),
     limit_bytes: int = BODY_LIMIT_BYTES,
 ) -> Rendered:
-    """Answer one request. Nothing escapes: what is not an `AicdError` is our bug, logged and answered with 500."""
+    """Answer one request. Nothing escapes: what is not an `AicdError` is our bug, logged and answered with 500.
+
+    `methods` is None where the handler itself knows which of its addresses takes which.
+    """
     configure_logs(component)
     correlation_id = uuid.uuid4().hex
     bind_correlation(correlation_id)
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
         body = read_body(request, limit_bytes)
-        if request.method not in methods:
+        if methods is not None and request.method not in methods:
             answer = refuse_method(request.method, methods)
         else:
             query = {name: tuple(values) for name, values in request.args.lists()}

@@ -91,23 +91,33 @@ def parse_query(call: Call) -> SearchSpecs:
         asked = SearchSpecs.model_validate({name: values[0] for name, values in call.query.items()})
     except ValidationError as error:
         raise invalid_fields(error, "parameter-invalid") from error
-    for name in ("created_after", "created_before"):
-        moment = getattr(asked, name)
-        if moment is not None and moment.tzinfo is None:
-            said = "The time needs an offset, as in 2026-11-21T08:00:00Z (a + is written %2B)."
-            raise Invalid([{"code": "parameter-invalid", "message": said, "field": name}])
     return asked
 
 
 def read_filter(asked: SearchSpecs) -> dict[str, Any]:
     """p_filter of search_specs_v1."""
-    wanted = asked.model_dump(mode="json", exclude_none=True, exclude={"limit", "cursor", "sha256"})
+    wanted = asked.model_dump(mode="json", exclude_none=True, include={"repo", "state", "created_by"})
+    for name in ("created_after", "created_before"):
+        moment = getattr(asked, name)
+        if moment is not None:
+            wanted[name] = _in_utc(name, moment)
     if asked.sha256:
         wanted["sha"] = asked.sha256
     if asked.cursor:
         key = read_cursor(asked.cursor)
         wanted |= {"before_created_at": key.created_at.isoformat(), "before_id": str(key.id)}
     return wanted
+
+
+def _in_utc(name: str, moment: datetime) -> str:
+    """Postgres knows fewer offsets than ISO 8601. Raises Invalid for a time without one, or out of all time."""
+    try:
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC).isoformat()
+    except OverflowError:
+        pass
+    said = "The time needs an offset, as in 2026-11-21T08:00:00Z (a + is written %2B), and a year from 1 to 9999."
+    raise Invalid([{"code": "parameter-invalid", "message": said, "field": name}])
 
 
 def write_cursor(row: Row) -> str:
@@ -119,8 +129,9 @@ def read_cursor(cursor: str) -> Cursor:
     """Raises Invalid for one that we did not write."""
     try:
         created_at, spec_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return Cursor.model_validate({"created_at": created_at, "id": spec_id})
-    except (ValueError, TypeError, RecursionError) as error:
+        key = Cursor.model_validate({"created_at": created_at, "id": spec_id})
+        return Cursor(created_at=key.created_at.astimezone(UTC), id=key.id)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         said = "This cursor is none of ours; take meta.next_cursor of the page before."
         raise Invalid([{"code": "parameter-invalid", "message": said, "field": "cursor"}]) from error
 

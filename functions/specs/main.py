@@ -58,6 +58,6 @@ def main(request: flask.Request) -> Rendered:
         request,
         lambda call: wire().handle(call),
         component="specs",
-        methods=("GET", "POST"),
+        methods=None,
         limit_bytes=BODY_LIMIT_BYTES,
     )

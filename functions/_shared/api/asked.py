@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from controlplane.spec import Format, RepositoryName
 from controlplane.specfile.limits import MAX_BYTES
@@ -16,6 +17,17 @@ ContentType = Literal[
     "application/octet-stream",
 ]  # fmt: skip
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+def _written_out(given: object) -> object:
+    if isinstance(given, str) and DATE_AND_TIME.match(given) is None:
+        raise ValueError("this is no date with a time, as in 2026-11-21T08:00:00Z")
+    return given
+
+
+DATE_AND_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
+# A bare number would be read as seconds since 1970.
+Moment = Annotated[datetime, BeforeValidator(_written_out)]
 SpecState = Literal[
     "PLANNED", "NEEDS_INPUT", "NEEDS_APPROVAL", "RUNNING", "PAUSED", "DONE", "FAILED", "CANCELLED",
 ]  # fmt: skip
@@ -97,8 +109,8 @@ class SearchSpecs(Asked):
 
     repo: RepositoryName | None = Field(None, description="OWNER/NAME.")
     state: SpecState | None = Field(None, description="Of the whole specification: what matters first.")
-    created_after: datetime | None = Field(None, description="With an offset: 2026-11-21T08:00:00Z.")
-    created_before: datetime | None = None
+    created_after: Moment | None = Field(None, description="With an offset: 2026-11-21T08:00:00Z.")
+    created_before: Moment | None = None
     created_by: Annotated[Text, StringConstraints(max_length=320)] | None = None
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
     limit: int = Field(50, ge=1, le=MOST_ROWS)
