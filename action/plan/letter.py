@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from action.money import Ledger, Usage
+from action.money import Ledger, Usage, load_prices
 from action.plan.claude import DEFAULT_MODEL, MOST_OUTPUT_TOKENS, Claude, LimitReached
 from action.plan.dialogue import Dialogue, Question
 from action.plan.nouns import Estimate, Planned, PlanRequest, Unplanned
@@ -132,7 +132,9 @@ def _open_model(context: Context, started: Run) -> tuple[Claude, Ledger]:
             "planner-not-configured",
         )
     records = context.store if started.controlled else None
-    ledger = Ledger(started.run_id, settings.max_budget_usd, records, context.folder.path / "ledger.jsonl")
+    root = context.settings.github.workspace / context.settings.judge.working_directory
+    prices = load_prices(settings.price_table, root)
+    ledger = Ledger(started.run_id, settings.max_budget_usd, records, context.folder.path / "ledger.jsonl", prices)
     if records is not None:
         budget = records.read_budget(started.run_id)
         if budget.get("spec_cancelled") or budget.get("run_open") is False:
