@@ -37,5 +37,5 @@ def _lines(metrics: Any) -> int:
 
 def _found(entry: dict[str, Any]) -> Found:
     severity = _SEVERITIES.get(str(entry.get("issue_severity")), WORST)
-    place = f"{entry.get('filename')}:{plain_int(entry.get('line_number')) or '?'}"
+    place = f"{str(entry.get('filename')).removeprefix('./')}:{plain_int(entry.get('line_number')) or '?'}"
     return severity, f"{place}: {severity}: {entry.get('test_id')} {entry.get('issue_text')}"

@@ -38,7 +38,8 @@ _NAMES: tuple[tuple[re.Pattern[str], tuple[Kind, ...]], ...] = (
     (re.compile(r"playwright|e2e", re.IGNORECASE), ("playwright", "junit")),
     (re.compile(r"lighthouse|lhr|lh\.report", re.IGNORECASE), ("lighthouse",)),
     (re.compile(r"\.sarif", re.IGNORECASE), ("sarif",)),
-    (re.compile(r"ruff|flake8|eslint|pylint|mypy|pyright|lint|types|bandit|(?:pip|npm).?audit", re.IGNORECASE), ("lint",)),
+    (re.compile(r"ruff|flake8|eslint|pylint|mypy|pyright|lint|types", re.IGNORECASE), ("lint",)),
+    (re.compile(r"bandit|(?:pip|npm).?audit", re.IGNORECASE), ("lint",)),
 )
 _SUFFIXES: dict[str, tuple[Kind, ...]] = {
     ".xml": ("junit", "coverage"),

@@ -18,9 +18,11 @@ from action.verify.interpreter import Interpreter, find_interpreter
 from action.verify.locking import build_once, mark_used
 from controlplane.errors import AicdError, OutsideError
 
-_BESIDE = Path(__file__).parents[2] / "requirements" / "verify.txt"
+_PINS = Path(__file__).parents[2] / "requirements"
 # A wheel carries the pins inside the package; a checkout and a published action have them beside it.
-TOOL_REQUIREMENTS = _BESIDE if _BESIDE.exists() else Path(__file__).with_name("requirements.txt")
+_SHIPPED = not (_PINS / "verify.txt").exists()
+TOOL_REQUIREMENTS = Path(__file__).with_name("requirements.txt") if _SHIPPED else _PINS / "verify.txt"
+SCANNER_REQUIREMENTS = Path(__file__).with_name("requirements-security.txt") if _SHIPPED else _PINS / "security.txt"
 INSTALL_TIMEOUT_SECONDS = 600
 # What pip may know of our environment: its own settings, the way to the network, certificates. No secret of ours.
 PIP_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -59,14 +61,23 @@ class Environment:
 
 def prepare_tools(cache_dir: Path) -> Environment:
     """The shared environment of our tools, built on first use. Raises InstallFailed."""
+    return _prepare_own(cache_dir, "tools", TOOL_REQUIREMENTS)
+
+
+def prepare_scanners(cache_dir: Path) -> Environment:
+    """The security scanners, apart from what the repository's tests can import. Raises InstallFailed."""
+    return _prepare_own(cache_dir, "scanners", SCANNER_REQUIREMENTS)
+
+
+def _prepare_own(cache_dir: Path, name: str, requirements: Path) -> Environment:
     interpreter = find_interpreter(cache_dir)
-    key = _key(interpreter.version, str(interpreter.executable), platform.machine(), TOOL_REQUIREMENTS.read_text())
+    key = _key(interpreter.version, str(interpreter.executable), platform.machine(), requirements.read_text())
 
     def build(folder: Path) -> None:
         _make_venv(interpreter, folder)
-        _pip(folder, "--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", str(TOOL_REQUIREMENTS))
+        _pip(folder, "--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", str(requirements))
 
-    folder = build_once(cache_dir / "environments" / f"tools-{key}", build)
+    folder = build_once(cache_dir / "environments" / f"{name}-{key}", build)
     mark_used(folder)
     return Environment(folder, folder, interpreter)
 

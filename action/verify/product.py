@@ -1,4 +1,4 @@
-"""What is run after the plain tests, one after the other: Node's tests, end-to-end tests, Lighthouse."""
+"""What is run after the plain tests, one after the other: Node's tests, end-to-end tests, Lighthouse, scanners."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from action.verify.e2e import NOTHING, measure_e2e
 from action.verify.lighthouse import measure_lighthouse, wanted_categories
 from action.verify.nodetests import measure_node_e2e, measure_node_tests
 from action.verify.pytestrun import PytestOrder
+from action.verify.security import measure_security
 
 
 def measure_product(bench: Bench, e2e_orders: list[PytestOrder]) -> None:
@@ -27,3 +28,4 @@ def measure_product(bench: Bench, e2e_orders: list[PytestOrder]) -> None:
     categories = wanted_categories(bench.dod)
     if categories:
         measure_lighthouse(bench, categories)
+    measure_security(bench)
