@@ -43,13 +43,19 @@ class Snapshot:
         return self.contents.get(path, b"").decode("utf-8", errors="replace")
 
 
-def lay_over(base: Snapshot, head: Snapshot, keep_head: frozenset[str] = frozenset()) -> Snapshot:
+def lay_over(
+    base: Snapshot, head: Snapshot, keep_head: frozenset[str] = frozenset(), support: frozenset[str] = frozenset()
+) -> Snapshot:
     """The head's product with the base's tests: their modules, conftest, data. `keep_head` names exceptions.
+
+    `support` are further files of the base that its tests rest on.
 
     A test file that only the head has is left out: it is run apart, with the change's own settings.
     """
     patterns = base.pytest_config.python_files + head.pytest_config.python_files
-    taken = {path for path in base.entries if is_test_path(path, patterns) and path not in keep_head}
+    taken = {
+        path for path in base.entries if (is_test_path(path, patterns) or path in support) and path not in keep_head
+    }
     folders = {str(parent) for path in taken for parent in PurePosixPath(path).parents}
     dropped = {
         path

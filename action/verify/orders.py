@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from action.verify.checkout import Snapshot, lay_over
 from action.verify.coveragesettings import CoverageSettings, read_coverage_settings
+from action.verify.integrity.doctests import with_base_examples
 from action.verify.integrity.probes import with_probes
 from action.verify.layout import is_test_module
 from action.verify.pytestrun import Purpose, PytestOrder
+from action.verify.support import support_paths
 
 
 def base_order(
@@ -23,12 +25,18 @@ def base_order(
     return PytestOrder(
         "base-tests",
         "base",
-        lay_over(base, head, keep_head),
+        lay_over(base, head, keep_head, support_paths(base)),
         base.pytest_config,
         base.contents.get(base.pytest_config.file, b""),
         distributions,
         coverage=_measured(base),
     )
+
+
+def doctest_order(laid_over: PytestOrder, base: Snapshot) -> PytestOrder | None:
+    """The base's examples in the change's docstrings; None where the change left them as they were."""
+    snapshot, changed = with_base_examples(base, laid_over.snapshot)
+    return replace(laid_over, snapshot=snapshot, paths=changed, coverage=None) if changed else None
 
 
 def probe_order(laid_over: PytestOrder) -> PytestOrder | None:

@@ -28,7 +28,7 @@ from action.verify.layout import is_source
 from action.verify.linecoverage import LineCoverage, measure_lines
 from action.verify.mutation.stage import measure_mutants
 from action.verify.options import VerifyOptions, default_cache_dir
-from action.verify.orders import base_order, change_order, collect_order
+from action.verify.orders import base_order, change_order, collect_order, doctest_order
 from action.verify.policy import read_policy
 from action.verify.probing import probe_tests
 from action.verify.product import measure_product
@@ -154,7 +154,8 @@ class _Verification:
             measured = coverage.result()
             if measured is not None:
                 self.keeper.keep_coverage(measured)
-            found = inspect_runs(self.base, self.head, runs, before.result(), probed.result(), special)
+            examples = self._examples(tools, laid_over)
+            found = inspect_runs(self.base, self.head, runs, before.result(), probed.result(), special, examples)
         self.keeper.findings += [self.policy.apply(finding) for finding in found]
         self._mutate(tools, orders, runs)
         measure_product(self._bench(environment, tools), only_e2e(everything, self.e2e))
@@ -250,6 +251,10 @@ class _Verification:
         return probe_tests(
             laid_over, runs["base-tests"], self.base, plugins, lambda name, order: self._pytest(tools, name, order)
         )
+
+    def _examples(self, tools: Tools, laid_over: PytestOrder | None) -> PytestRun | None:
+        order = doctest_order(laid_over, self.base) if laid_over else None
+        return self._pytest(tools, "doctests", order) if order else None
 
     def _touches_source(self) -> bool:
         paths = {path for path in self.head.contents if is_source(path)}

@@ -12,6 +12,7 @@ from action.verify.integrity.conftest import find_conftest_changes
 from action.verify.integrity.dependencies import find_dependency_changes
 from action.verify.integrity.detection import find_detection, find_disguise_seen
 from action.verify.integrity.difference import is_fresh
+from action.verify.integrity.doctests import find_rewritten_examples
 from action.verify.integrity.exclusions import find_exclusions
 from action.verify.integrity.hardcoded import SpecialCase, find_hard_coded
 from action.verify.integrity.harness import find_reached, find_tampered
@@ -62,11 +63,13 @@ def inspect_runs(
     before: PytestRun | None,
     probed: Probed,
     special: dict[str, SpecialCase],
+    examples: PytestRun | None = None,
 ) -> tuple[IntegrityFinding, ...]:
     """What the runs tell.
 
     `before` are the base's tests on the base itself, where there was a reason to run them; `probed` what came of them
-    in disguise; `special` the answers that the change holds ready for just what a test asks.
+    in disguise; `special` the answers that the change holds ready for just what a test asks; `examples` the base's
+    doctests in the change's code.
     """
     laid_over = runs.get("base-tests")
     return (
@@ -74,6 +77,7 @@ def inspect_runs(
         *find_lost_tests(base, head, runs, before),
         *find_subverted_equality(probed.subverted),
         *find_disguise_seen(probed.seen_through),
+        *find_rewritten_examples(examples),
         *find_reached(base, head, laid_over),
         *find_tampered(laid_over, before),
         *find_hard_coded(special, laid_over, before),

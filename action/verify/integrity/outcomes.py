@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from action.verify.checkout import Snapshot
+from action.verify.integrity.doctests import still_documented
 from action.verify.integrity.tests import tests_of
 from action.verify.pytestrun import PytestRun
 from controlplane.evidence import IntegrityFinding
@@ -26,7 +27,9 @@ def find_lost_tests(
     expected = set(collected.recorded.collected if collected else ())
     ran = {case.node_id for case in laid_over.recorded.cases}
     broken = {case.node_id for case in laid_over.recorded.cases if "::" not in case.node_id}
-    gone = [node for node in expected - ran if node.partition("::")[0] not in broken]
+    gone = [
+        node for node in expected - ran if node.partition("::")[0] not in broken and not still_documented(node, head)
+    ]
     yield from _grouped("test-vanished", gone, "a test of the base was not run", fails=True)
     yield from _left_out(base, head, runs, expected)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from action.verify.checkout import Snapshot
 from action.verify.layout import is_test_module
+from action.verify.support import support_paths
 from action.verify.testcode import TestFunction, asserting_functions, read_tests, swallows_now, weaknesses
 from controlplane.evidence import IntegrityFinding
 
@@ -112,7 +113,7 @@ def _marks(old: TestFunction, new: TestFunction) -> Iterator[tuple[str, bool, st
 
 def _changed_data(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFinding]:
     """Snapshots, fixtures and helpers: the base's stand in the base's run, so an edit is told, not failed."""
-    for path in sorted(base.test_paths):
+    for path in sorted(base.test_paths | support_paths(base)):
         if path.endswith(".py") and is_test_module(path, base.pytest_config.python_files):
             continue
         if path.rpartition("/")[2] == "conftest.py" or base.contents[path] == head.contents.get(path):
