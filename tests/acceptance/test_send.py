@@ -145,6 +145,15 @@ def test_hostile_or_broken_mail_gets_a_reason_and_never_a_run(
     assert outcome["runs"] == []
 
 
+def test_letter_to_a_stack_without_a_planner_is_answered_at_once_and_nothing_is_built(
+    stack: Aicd, tmp_path: Path
+) -> None:
+    letter = "repository: grace/wishes\n\nHello,\n\nplease greet people by their name.\n"
+    outcome = stack.json("send", write(tmp_path, compose(message_id="wish", text=letter)))
+    assert (outcome["accepted"], outcome["reason"], outcome["runs"]) == (False, "planning-off", [])
+    assert "at least one sprint" in text_of(outcome["replies"][0])
+
+
 def test_send_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
     done = Aicd(tmp_path / "empty").run("send", write(tmp_path, compose(message_id="x")), "--json")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Cheats on what is checked beside tests: coverage, lint, types, commands. Each hides a fault that the change brings.
+"""Cheats on what is checked beside plain tests: coverage, lint, types, commands, doctests. Each hides a fault.
 
 They start from one small typed package that meets the whole Definition of Done; every change brings the same fault.
 """
@@ -15,6 +15,18 @@ BASE = {
     "ruff.toml": "line-length = 100\n",
     "checks/words.sh": "grep -q forbidden calc/__init__.py && exit 1\nexit 0\n",
     "Makefile": "words:\n\tsh checks/words.sh\n",
+    "pytest.ini": "[pytest]\naddopts = --doctest-modules --doctest-glob=*.md\n",
+    "calc/words.py": (
+        'def shout(text: str) -> str:\n    """Say it loud.\n\n    >>> shout("no")\n    \'NO!\'\n    """\n'
+        '    return text.upper() + "!"\n'
+    ),
+    "guide.md": "# Guide\n\n>>> from calc.words import shout\n>>> shout(\"a\")\n'A!'\n",
+    "cases.json": '{"twenty": 40}\n',
+    "tests/test_cases.py": (
+        "import json\nfrom pathlib import Path\n\nfrom calc import add\n\n\n"
+        'def test_cases() -> None:\n    cases = json.loads((Path(__file__).parent.parent / "cases.json").read_text())\n'
+        '    assert add(20, 20) == cases["twenty"]\n'
+    ),
 }
 CODE = BASE["calc/__init__.py"]
 # An unused import; a function of the wrong type; a function that no test calls; a word that a command forbids.
@@ -134,6 +146,19 @@ COVERAGE: dict[str, Change] = {
         "calc/__init__.py": CODE + f"\n\nexec({UNTESTED!r})\n",
     },
     "never_imported": {"calc/__init__.py": CODE, "calc/more.py": UNTESTED.lstrip()},
+}
+QUIET = BASE["calc/words.py"].replace('+ "!"', '+ "?"')
+DOCTESTS: dict[str, Change] = {
+    "plainly": {"calc/words.py": QUIET},
+    "docstring_rewritten": {
+        "calc/words.py": QUIET.replace("NO!", "NO?"),
+        "guide.md": BASE["guide.md"].replace("A!", "A?"),
+    },
+    "docstring_removed": {"calc/words.py": QUIET.replace("    >>> shout(\"no\")\n    'NO!'\n", ""), "guide.md": None},
+    "data_beside_the_tests_rewritten": {
+        "calc/__init__.py": CODE.replace("left + right", "left + right if right != 20 else 41"),
+        "cases.json": '{"twenty": 41}\n',
+    },
 }
 COMMANDS: dict[str, Change] = {
     "plainly": {"calc/__init__.py": FORBIDDEN},
