@@ -13,6 +13,19 @@ $$;
 create trigger inherit_ledger before insert on public.ledger
     for each row execute function private.inherit_ledger();
 
+-- Every entry counts in its day's sum, in the same transaction.
+create function private.sum_up_day() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+    insert into private.daily_spending as known (project_id, day, requester, cost_usd)
+    values (new.project_id, new.day, new.requester, new.cost_usd)
+    on conflict (project_id, day, requester) do update set cost_usd = known.cost_usd + excluded.cost_usd;
+    return null;
+end
+$$;
+create trigger sum_up_day after insert on public.ledger
+    for each row execute function private.sum_up_day();
+
 -- A figure of a project's policy; null where it says nothing. What is there and is no figure counts as nothing at all:
 -- a limit that cannot be read must not be no limit.
 create function private.policy_figure(p_policy jsonb, p_name text) returns numeric
@@ -62,9 +75,10 @@ language sql stable set search_path = '' as $$
             when 'run' then (select sum(cost_usd) from public.ledger where run_id = p_run.id)
             when 'sprint' then (select sum(cost_usd) from public.ledger where sprint_id = p_run.sprint_id)
             when 'spec' then (select sum(cost_usd) from public.ledger where spec_id = p_run.spec_id)
-            when 'project' then (select sum(cost_usd) from public.ledger where project_id = p_run.project_id and day >= since)
+            when 'project' then (
+                select sum(cost_usd) from private.daily_spending where project_id = p_run.project_id and day >= since)
             when 'requester' then (
-                select sum(cost_usd) from public.ledger
+                select sum(cost_usd) from private.daily_spending
                 where requester = (select created_by from spec) and day >= since
                     and project_id = coalesce(only_project, project_id))
         end, 0), coalesce(case bounded.scope
@@ -232,6 +246,6 @@ $$;
 revoke all on function public.reserve_budget_v1(uuid, numeric) from public, anon, authenticated, service_role;
 grant execute on function public.reserve_budget_v1(uuid, numeric) to aicd_functions;
 
-revoke all on function private.inherit_ledger(), private.policy_figure(jsonb, text), private.limits_of(public.runs),
+revoke all on function private.inherit_ledger(), private.sum_up_day(), private.policy_figure(jsonb, text), private.limits_of(public.runs),
     private.describe_budget(public.runs), private.no_room_for(public.runs, jsonb)
     from public, anon, authenticated, service_role;

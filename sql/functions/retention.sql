@@ -105,6 +105,7 @@ begin
         select id from public.ledger where isfinite(since) and created_at < since limit p_limit);
     get diagnostics counted = row_count;
     gone := gone || jsonb_build_object('ledger', counted);
+    delete from private.daily_spending where isfinite(since) and day < since::date;
     since := private.kept_since('table', 'audit_log');
     delete from public.audit_log where id in (
         select id from public.audit_log where isfinite(since) and created_at < since limit p_limit);

@@ -22,13 +22,24 @@ create table public.ledger (
     cost_usd numeric(14, 6) not null default 0 check (cost_usd >= 0),
     created_at timestamptz not null default now()
 );
--- Policy column first; then what a project has spent in a day or a month.
+-- Policy column first; then what was spent in a time.
 create index idx_ledger_project_id on public.ledger (project_id, day, cost_usd);
--- Serves the limits of a requester.
-create index idx_ledger_requester on public.ledger (requester, day, cost_usd);
 -- Serve the limits of a run, a sprint and a specification; foreign keys.
 create index idx_ledger_run_id on public.ledger (run_id);
 create index idx_ledger_sprint_id on public.ledger (sprint_id);
 create index idx_ledger_spec_id on public.ledger (spec_id);
 alter table public.ledger enable row level security;
 revoke all on table public.ledger from public, anon, authenticated, service_role;
+
+-- The ledger summed up by day, so that a limit of a project or a requester costs the same whatever was spent before.
+create table private.daily_spending (
+    project_id uuid not null references public.projects (id) on delete restrict,
+    day date not null,
+    requester text not null,
+    cost_usd numeric(20, 6) not null,
+    primary key (project_id, day, requester)
+);
+-- Serves the limits of a requester.
+create index idx_daily_spending_requester on private.daily_spending (requester, day);
+alter table private.daily_spending enable row level security;
+revoke all on table private.daily_spending from public, anon, authenticated, service_role;

@@ -99,7 +99,9 @@ def test_yesterdays_money_does_not_count_today_and_last_months_not_this_month(em
     made = empty_world.started()
     spend(empty_world, made["run_id"], 5)
     assert budget(empty_world, made["run_id"])["left_usd"] == 0
-    empty_world.execute("update ledger set day = date_trunc('month', now() at time zone 'utc')::date - 1")
+    empty_world.execute(
+        "update private.daily_spending set day = date_trunc('month', now() at time zone 'utc')::date - 1"
+    )
     assert budget(empty_world, made["run_id"])["left_usd"] == 5
 
 

@@ -84,6 +84,9 @@ CONTRADICTIONS = {
         " (select coalesce(sum(greatest(0, reserved_usd"
         " - (select coalesce(sum(cost_usd), 0) from ledger where run_id = runs.id))), 0) as usd"
         " from runs where result is null) as held where held.usd + spent.usd > 5",
+    "a day's sum is that of its entries":
+        "select project_id, day, requester, sum(cost_usd) from ledger group by 1, 2, 3"
+        " except select project_id, day, requester, cost_usd from private.daily_spending",
     "a sprint that waits for an answer was asked": "select id from sprints where state = 'NEEDS_INPUT'"
         " and questions_json = '[]'",
 }  # fmt: skip
@@ -118,7 +121,8 @@ class Verbs(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world.execute(
-            "truncate outbox, agent_executions, status_events, artifacts, runs, sprints, specs, messages cascade"
+            "truncate private.daily_spending, outbox, agent_executions, status_events, artifacts, runs, sprints, specs,"
+            " messages cascade"
         )
         self.functions: Persona = self.world.functions()
         self.mails: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
