@@ -6,12 +6,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 BIN := .venv/bin
 PYTEST_ARGS ?= -n 2 --dist loadscope
 
-.PHONY: help setup setup-dev demo test chaos check fix bench clean
+.PHONY: help setup setup-dev demo demo-claude test chaos cheats check fix bench clean
 
 help:
 	@echo "make demo    the main job on this machine: a mail goes in, a pull request and a report mail come out"
+	@echo "make demo-claude  the same from a letter in plain words, planned and built by Claude (or, without a key, a double of its API)"
 	@echo "make test    all tests"
 	@echo "make chaos   kill every step of the line, and Postgres under 5,000 mails; about an hour"
+	@echo "make cheats  every known cheat on real packages with a planted bug; needs an index of packages, half an hour"
 	@echo "make check   format, lint, types"
 	@echo "make fix     repair what ruff can repair"
 	@echo "make bench   measure, as ratios against a baseline"
@@ -32,6 +34,11 @@ help:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+.venv/.agent: .venv/.local requirements/agent.txt
+	@echo "installing Claude Code (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/agent.txt
+	@touch $@
+
 # The environment in which target repositories are judged; made once, used by every run.
 .venv/.target: .venv/.local requirements/verify.txt
 	@echo "preparing the environment that judges (once)"
@@ -44,11 +51,17 @@ setup-dev: .venv/.dev .venv/.target
 demo: setup
 	@$(BIN)/aicd demo
 
+demo-claude: setup .venv/.agent
+	@$(BIN)/aicd demo --agent claude
+
 test: setup-dev
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 chaos: setup-dev
 	@AICD_CHAOS=1 $(BIN)/python -m pytest tests/crash --timeout 7200
+
+cheats: setup-dev
+	@$(BIN)/python -m tests.acceptance.cheats_on_packages
 
 check: setup-dev
 	$(BIN)/ruff format --check .

