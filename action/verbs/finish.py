@@ -10,7 +10,7 @@ from typing import Any
 
 from action.context import Context, interruption
 from action.run import Failure, Published, Run
-from action.verbs.publish import compose, keep_artifacts, with_places, write_reports
+from action.verbs.publish import compose, keep_artifacts, tell_bundle, with_places, write_reports
 from controlplane.errors import Conflict
 from controlplane.report import Report
 from controlplane.states import Result
@@ -59,6 +59,7 @@ def _summary(context: Context, started: Run, report: Report) -> dict[str, Any]:
     trouble = keep_artifacts(context, started, write_reports(context, report))
     if trouble is not None:
         context.console.warning(f"The report could not be kept: {trouble}")
+    tell_bundle(context)
     context.console.write_summary((context.folder.report / "report.md").read_text(encoding="utf-8"))
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document

@@ -7,6 +7,7 @@ as a failure, and the rest goes on; the first trouble is raised at the end.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 
 from pydantic import ValidationError
@@ -137,6 +138,14 @@ def _bundle(context: Context, report: Report, kept: list[Artifact]) -> list[Arti
         return []
     (context.folder.report / BUNDLE_NAME).write_bytes(packed)
     return [artifact_of("bundle", BUNDLE_NAME, packed)]
+
+
+def tell_bundle(context: Context) -> None:
+    """Say where the bundle lies and which hash it has, for whoever attests it; nothing where there is none."""
+    path = context.folder.report / BUNDLE_NAME
+    if path.exists():
+        context.console.set_output("bundle-path", str(path))
+        context.console.set_output("bundle-sha256", hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _signer(context: Context) -> Signer | None:
@@ -287,3 +296,4 @@ def _tell(context: Context, report: Report) -> None:
     }
     for name, value in outputs.items():
         context.console.set_output(name, value)
+    tell_bundle(context)

@@ -37,7 +37,9 @@ def verify_bundle(
 ) -> int:
     """Check an evidence bundle. Ends with 0 when all of it holds, with 1 when it is refused.
 
-    With --key it is refused unless that key signed it.
+    With --key it is refused unless that key signed it. Whether GitHub attested it, GitHub's own program tells:
+    gh attestation verify evidence-bundle.zip --repo OWNER/REPOSITORY --signer-workflow WORKFLOW
+    (docs/evidence-bundle.md).
     """
     from action.publish.signing import load_public_key
     from action.publish.unbundle import BundleCheck, check_bundle
@@ -154,5 +156,8 @@ def _print(check: BundleCheck) -> None:
         told = check.manifest
         print(f"Verdict: {told.result.value}, computed again from {len(told.files)} files")
         print(_plain(f"Change: {told.repository} {told.base[:12]}..{told.head[:12]}"))
+        if check.signature != "trusted" and told.ci_url:
+            print("If GitHub attested it: gh attestation verify evidence-bundle.zip --repo OWNER/REPOSITORY")
+            print("  --signer-workflow ai-continuous-delivery/aicd/.github/workflows/deliver.yml")
     for name in check.not_recounted:
         print(_plain(f"Not counted again, because it is not in the bundle: {name}"))

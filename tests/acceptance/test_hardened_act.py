@@ -47,7 +47,7 @@ on: workflow_dispatch
 permissions: {}
 jobs:
   aicd:
-    permissions: {id-token: write, contents: write, pull-requests: write, checks: write}
+    permissions: {id-token: write, contents: write, pull-requests: write, checks: write, attestations: write}
     uses: ai-continuous-delivery/aicd/.github/workflows/deliver.yml@v1
     with:
       spec-path: spec.yaml
@@ -57,6 +57,7 @@ AGENT
       max-iterations: '1'
       timeout-minutes: 'MINUTES'
       allow-shared-runner: SHARED
+      attest: ATTEST
     secrets:
       github-read-token: ${{ secrets.READER }}
       github-token: ${{ secrets.CANARY }}
@@ -125,6 +126,16 @@ runs:
       env: {NAME: '${{ inputs.name }}', PATTERN: '${{ inputs.pattern }}', TARGET: '${{ inputs.path }}'}
       run: bash "$GITHUB_ACTION_PATH/stub.sh"
 """
+ATTEST = """
+name: stub
+inputs: {subject-name: {required: true}, subject-digest: {required: true}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {NAME: '${{ inputs.subject-name }}', DIGEST: '${{ inputs.subject-digest }}'}
+      run: mkdir -p "$AICD_TEST_STORE" && echo "$NAME $DIGEST" >"$AICD_TEST_STORE/attested"
+"""
 UPLOAD = 'mkdir -p "$AICD_TEST_STORE/$NAME"\ncp -r "$TARGET/." "$AICD_TEST_STORE/$NAME/"\n'
 DOWNLOAD = 'mkdir -p "$TARGET"\nfor one in "$AICD_TEST_STORE"/$PATTERN; do cp -r "$one/." "$TARGET/"; done\n'
 
@@ -138,10 +149,16 @@ class Place:
     github: httpx.Client
     stubs: dict[str, Path]
 
-    def consumer(self, name: str, agent: str, *, dod: str, shared: bool = True, minutes: str = "5") -> Path:
+    def consumer(self, name: str, agent: str, *, dod: str, shared: bool = True, minutes: str = "5",
+                 attest: bool = False) -> Path:  # fmt: skip
         repository = {"owner": "acme", "name": name, "files": PRODUCT}
         self.github.post("/_double/repos", json=repository).raise_for_status()
-        filled = {"AGENT": textwrap.indent(agent.strip(), " " * 8), "MINUTES": minutes, "SHARED": str(shared).lower()}
+        filled = {
+            "AGENT": textwrap.indent(agent.strip(), " " * 8),
+            "MINUTES": minutes,
+            "SHARED": str(shared).lower(),
+            "ATTEST": str(attest).lower(),
+        }
         workflow = re.sub("|".join(filled), lambda found: filled[found.group()], CALLER)
         spec = SPEC.replace("REPOSITORY", f"acme/{name}").replace("DOD", dod)
         return make_consumer(self.scratch / name, {".github/workflows/h.yml": workflow, "spec.yaml": spec})
@@ -205,7 +222,11 @@ def make_stubs(folder: Path) -> dict[str, Path]:
         (target / "action.yml").write_text(STUB)
         (target / "stub.sh").write_text(UPLOAD if "upload" in used else DOWNLOAD)
         stubs[used] = target
-    assert len(stubs) == 2
+    [attest] = re.findall(r"uses: (actions/attest-build-provenance@[0-9a-f]{40})", workflow)
+    (folder / "attest").mkdir()
+    (folder / "attest" / "action.yml").write_text(ATTEST)
+    stubs[attest] = folder / "attest"
+    assert len(stubs) == 3
     return stubs
 
 
@@ -217,9 +238,12 @@ def test_hardened_form_publishes_and_shows_its_token_to_nobody_else(place: Place
     # Without users of their own the agent can read what this test's user wrote, act's file of secrets among it.
     readable = str(place.scratch) if can_switch_user() else "/nonexistent"
     agent = HONEST + SPY.replace("PATTERN", PATTERN).replace("SCRATCH", readable)
-    consumer = place.consumer("calc", agent, dod="{coverage_min: 0.5, tests_min: 3}")
+    consumer = place.consumer("calc", agent, dod="{coverage_min: 0.5, tests_min: 3}", attest=True)
     seen = place.run(consumer)
-    assert jobs(seen) == {"build": "success", "verify": "success", "publish": "success"}, seen.log
+    everything = ("build", "verify", "publish", "attest")
+    assert jobs(seen) == dict.fromkeys(everything, "success"), seen.log
+    attested = (place.scratch / "calc-store" / "attested").read_text()
+    assert re.fullmatch(r"evidence-bundle\.zip sha256:[0-9a-f]{64}\n", attested)
     [pull] = place.pulls("calc")
     assert pull["draft"] is True
     assert "met on one persistent runner: reduced" in seen.summaries
