@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from local.cli import run
 from tests.crash.children import Nursery
 from tests.crash.world import SENDER, World, letter
+from tests.spoken import Aicd, speaker
 
 pytestmark = pytest.mark.database
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Aicd = Callable[..., Said]
 
 
 @pytest.fixture
 def aicd(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Aicd:
     """`aicd outbox …` with the owner's address."""
     monkeypatch.setenv("DB_URL", world.database.owner_url)
-
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        code = run(["outbox", *arguments])
-        return Said(code, *capsys.readouterr())
-
-    return call
+    return speaker(capsys, "outbox")
 
 
 def kill_letters(world: World, kind: str, error: str = "gmail-unavailable: Gmail cannot serve us now.") -> str:

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.cli import run
 from tests.database.world import SENDER, World, forbidden
+from tests.spoken import Aicd, speaker
 
 pytestmark = pytest.mark.database
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Aicd = Callable[..., Said]
 
 
 @pytest.fixture
 def aicd(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Aicd:
     monkeypatch.setenv("DB_URL", world.owner_url)
-
-    def call(*arguments: str) -> Said:
-        capsys.readouterr()
-        return Said(run(list(arguments)), *capsys.readouterr())
-
-    return call
+    return speaker(capsys)
 
 
 def asked(world: World, question: str = "Which colour?") -> dict[str, Any]:
