@@ -62,7 +62,8 @@ class Meter:
             self._opening(_object(event.get("message")))
         elif kind == "content_block_delta":
             delta = _object(event.get("delta"))
-            self._characters += sum(len(text) for text in delta.values() if isinstance(text, str))
+            came = (text for name, text in delta.items() if name != "type" and isinstance(text, str))
+            self._characters += sum(map(len, came))
         elif kind == "message_delta":
             known = _object(event.get("usage"))
             self._numbers.update({name: value for name, value in known.items() if value is not None})

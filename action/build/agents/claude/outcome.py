@@ -124,7 +124,7 @@ TABLE: tuple[Row, ...] = (
         lambda e: f"Claude Code was stopped: {e.stop or e.process.reason}.",
     ),
     Row(
-        "session-lost", lambda e: not e.result and NO_SESSION in e.said, "failed",
+        "session-lost", lambda e: e.result.get("is_error", True) and NO_SESSION in e.said, "failed",
         lambda _: "The session cannot be continued.",
     ),
     Row("limit", _is_limit, "paused", lambda e: f"The API limits the use of this key ({e.status}).", ""),
@@ -154,6 +154,7 @@ TABLE: tuple[Row, ...] = (
         lambda e: f"Claude Code made no call: {e.said}", "claude-not-started",
     ),
     Row("error", lambda e: bool(e.result.get("is_error")), "failed", lambda e: f"Claude Code failed: {e.said}"),
+    Row("broken", lambda e: e.facts.broken, "failed", lambda _: "The API's last answer broke off."),
     Row(
         "empty", lambda e: not e.said and not e.told.tools, "failed",
         lambda _: "Claude Code said nothing and did nothing.",

@@ -41,13 +41,15 @@ SPENT = "aicd: the budget of this run is spent"
 
 @dataclass
 class Facts:
-    """What passed through, for the judgement of an attempt. `statuses` are the API's own answers, in order."""
+    """What passed through, for the judgement of an attempt. `statuses` are the API's own answers, in order; `broken`:
+    the last message did not come to its end."""
 
     calls: int = 0
     refused_for_money: bool = False
     statuses: list[int] = field(default_factory=list)
     limit: LimitSeen | None = None
     unreachable: bool = False
+    broken: bool = False
 
 
 class Proxy:
@@ -125,7 +127,7 @@ class Proxy:
             with self._ask(path, query, headers, sent) as passing:
                 yield passing
                 if counted and isinstance(passing, Passing):
-                    self._count(passing.meter)
+                    self._count(passing)
         finally:
             if counted:
                 held.__exit__(None, None, None)
@@ -168,8 +170,11 @@ class Proxy:
             response, Meter(streamed=streamed), error, hopeless=hopeless or response.status_code in (401, 403)
         )
 
-    def _count(self, meter: Meter) -> None:
+    def _count(self, passing: Passing) -> None:
+        meter = passing.meter
         meter.close()
+        with self._lock:
+            self._facts.broken = passing.response.status_code < 400 and not meter.complete
         usage = meter.usage
         if usage is not None:
             self._ledger.add("builder", meter.model, usage, meter.message)

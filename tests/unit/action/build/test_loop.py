@@ -108,11 +108,12 @@ def loop(area: Path, origin: Path) -> Loop:
         agent: Script, judge: Callable[[Change, int], Judged], **limits: Any
     ) -> tuple[BuildOutcome, Change | None]:
         chosen = {"iterations": 3, "seconds": 100.0, "changed_lines": 1000, **limits}
-        clock = chosen.pop("clock", None)
+        names = ("clock", "ask", "watch", "begin", "feedback", "dialogue")
+        given = {name: chosen.pop(name) for name in names if name in chosen}
         job = BuildJob(
             run=run, spec=SPEC, sprint=SPRINT, repository=folder.repository, workspace=area / "workspace",
             scratch=area / "scratch", logs=area / "logs", limits=BuildLimits(**chosen), agent=agent, judge=judge,
-            journal=Journal(folder, Console(GitHubContext()), RUN_ID, None), **({"clock": clock} if clock else {}),
+            journal=Journal(folder, Console(GitHubContext()), RUN_ID, None), **given,
         )  # fmt: skip
         return build_change(job)
 
@@ -234,3 +235,66 @@ def test_each_attempt_is_told_to_the_journal_once_under_a_fixed_id(loop: Loop, a
     assert [line["iteration"] for line in lines] == [1, 2]
     assert len({line["id"] for line in lines}) == 2
     assert lines[0]["metadata"]["failing"] == ["has.b"]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "ended"),
+    [
+        (Attempt(ending="paused", reason="limit", resume_at="2026-11-21T10:00:00+00:00", session="s"), "paused"),
+        (Attempt(ending="needs-input", reason="asked", session="s"), "needs-input"),
+        (Attempt(ending="out-of-money", reason="spent"), "out-of-money"),
+        (Attempt(ending="cancelled", reason="cancelled"), "cancelled"),
+        (Attempt(ending="failed", reason="no key", error="anthropic-key-refused"), "failed"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else one.ending,
+)
+def test_attempt_after_which_none_may_follow_ends_the_loop_and_keeps_the_work(
+    loop: Loop, attempt: Attempt, ended: str
+) -> None:
+    agent = Script(write("half.txt"), attempt=attempt)
+    outcome, change = loop(agent, judge_by("never.txt"))
+    assert (outcome.ended, len(outcome.iterations)) == (ended, 1)
+    assert outcome.iterations[0].verdict == ""
+    assert (outcome.resume_at, outcome.error, outcome.session) == (attempt.resume_at, attempt.error, attempt.session)
+    assert change is not None
+    assert change.files == ("half.txt",)
+
+
+def test_ending_without_work_is_told_by_its_own_name(loop: Loop) -> None:
+    outcome, change = loop(Script(nothing, attempt=Attempt(ending="paused", reason="limit")), judge_by("x"))
+    assert (outcome.ended, change) == ("paused", None)
+
+
+def test_budget_that_is_spent_stops_the_loop_before_the_next_attempt(loop: Loop) -> None:
+    agent = Script(write("a.txt"), write("b.txt"))
+    answers = iter(["", "out-of-money"])
+    outcome, change = loop(agent, judge_by("never.txt"), ask=lambda: next(answers))
+    assert (outcome.ended, len(agent.told)) == ("out-of-money", 1)
+    assert "after 1 attempts" in outcome.reason
+    assert change is not None
+
+
+def test_cancelled_specification_is_not_begun(loop: Loop) -> None:
+    agent = Script(write("a.txt"))
+    outcome, change = loop(agent, judge_by("x"), ask=lambda: "cancelled")
+    assert (outcome.ended, agent.told, change) == ("cancelled", [], None)
+
+
+def test_loop_goes_on_from_what_an_earlier_run_left(loop: Loop, area: Path) -> None:
+    first, change = loop(Script(write("half.txt"), attempt=Attempt(ending="paused", session="s")), judge_by("x"))
+    assert change is not None
+    prepare_workspace(area / "run" / "repository", area / "workspace", change.head, "aicd/x")
+    agent = Script(write("x"))
+    outcome, whole = loop(agent, judge_by("x", "half.txt"), begin=change.head, feedback="mend it")
+    assert first.ended == "paused"
+    assert agent.told[0].feedback == "mend it"
+    assert outcome.ended == "met"
+    assert whole is not None
+    assert set(whole.files) == {"half.txt", "x"}
+    assert text(whole.repository, "rev-list", "--count", f"{whole.base}..{whole.head}") == "2"
+
+
+def test_dialogue_with_the_requester_is_part_of_the_task(loop: Loop) -> None:
+    agent = Script(write("x"))
+    loop(agent, judge_by("x"), dialogue="## Asked\n- Q1: Which?\n\n## Answered\n> The blue one.\n")
+    assert "> The blue one." in agent.told[0].text

@@ -1,0 +1,185 @@
+"""The proxy: what passes, what is refused, and that the budget holds whatever is asked at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from action.build.agents.claude.allowance import allow
+from action.build.agents.claude.key import ClaudeKey
+from action.build.agents.claude.meter import Meter
+from action.build.agents.claude.proxy import Proxy
+from action.money import Ledger, load_prices
+from local.doubles.anthropic import AnthropicDouble, Fault, Scenario, Step
+from tests.unit.action.build.claude.conftest import REAL_KEY, RUN_ID
+
+ASKED: dict[str, Any] = {
+    "model": "claude-opus-5-5",
+    "max_tokens": 1000,
+    "messages": [{"role": "user", "content": "Hi"}],
+}
+VERSION = {"anthropic-version": "2023-06-01"}
+
+
+@pytest.fixture
+def open_proxy(running: tuple[AnthropicDouble, str]) -> Iterator[Callable[..., Any]]:
+    double, url = running
+    double.set_script(Scenario())
+    double.received.clear()
+
+    @contextmanager
+    def opened(budget: float | None = 1.0, kind: Any = "api-key", upstream: str = url) -> Iterator[tuple[Proxy, Any]]:
+        ledger = Ledger(RUN_ID, budget)
+        proxied = Proxy(ClaudeKey(kind, SecretStr(REAL_KEY)), ledger, upstream)
+        with proxied as proxy, httpx.Client(base_url=proxy.address, trust_env=False, timeout=30) as client:
+            client.headers.update({"x-api-key": proxy.token, **VERSION})
+            client.ledger = ledger  # type: ignore[attr-defined]
+            yield proxy, client
+
+    yield opened
+    double.problems.clear()
+
+
+def test_throw_away_token_becomes_the_key_and_no_other_header_passes(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    with open_proxy() as (_, client):
+        answer = client.post("/v1/messages", json=ASKED, headers={"x-agent-says": "canary", "cookie": "c=1"})
+    assert answer.json()["content"][0]["text"] == "Done."
+    seen = running[0].received[0]
+    assert (seen.key, seen.style) == (REAL_KEY, "x-api-key")
+    assert {"x-agent-says", "cookie"}.isdisjoint(seen.headers)
+    assert client.ledger.spent() == Decimal("0.008")
+
+
+def test_subscriptions_token_goes_as_a_bearer(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    with open_proxy(kind="oauth") as (proxy, client):
+        del client.headers["x-api-key"]
+        client.post("/v1/messages", json=ASKED, headers={"authorization": f"Bearer {proxy.token}"})
+    assert (running[0].received[0].key, running[0].received[0].style) == (REAL_KEY, "bearer")
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": "guessed"}, {"x-api-key": REAL_KEY}, {"x-api-key": ""}])
+def test_any_other_token_is_refused(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str], headers: dict[str, str]
+) -> None:
+    with open_proxy() as (_, client):
+        assert client.post("/v1/messages", json=ASKED, headers=headers).status_code == 401
+    assert running[0].received == []
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/messages/batches", "/v1/messages/../files", "/v1/organizations/me"])
+def test_only_messages_pass(open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str], path: str) -> None:
+    with open_proxy() as (_, client):
+        assert client.post(path, json=ASKED).status_code == 404
+        assert client.get(path).status_code == 404
+    assert running[0].received == []
+
+
+def test_body_that_is_no_object_never_reaches_the_api(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    with open_proxy() as (_, client):
+        for body in (b"[]", b"{", b"[" * 100_000):
+            assert client.post("/v1/messages", content=body).status_code == 400
+    assert running[0].received == []
+
+
+def test_answer_is_shortened_to_what_the_money_pays_for_and_then_refused(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    double = running[0]
+    double.set_script(lambda talk: Step(say="x", input_tokens=20, output_tokens=talk.document["max_tokens"]))
+    with open_proxy(budget=0.5) as (proxy, client):
+        first = client.post("/v1/messages", json={**ASKED, "max_tokens": 20_000})
+        second = client.post("/v1/messages", json={**ASKED, "max_tokens": 20_000})
+        third = client.post("/v1/messages", json={**ASKED, "max_tokens": 20_000})
+        facts = proxy.take_facts()
+    assert (first.status_code, second.status_code, third.status_code) == (200, 200, 400)
+    assert "budget" in third.json()["error"]["message"]
+    assert double.received[0].document["max_tokens"] == 20_000
+    assert double.received[1].document["max_tokens"] < 5_100
+    assert facts.refused_for_money
+    assert Decimal("0.49") < client.ledger.spent() <= Decimal("0.5")
+
+
+def test_calls_at_once_never_spend_more_than_there_is(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    running[0].set_script(lambda talk: Step(say="x", input_tokens=20, output_tokens=talk.document["max_tokens"]))
+    with open_proxy(budget=0.3) as (_, client), ThreadPoolExecutor(10) as pool:
+        ask = {**ASKED, "max_tokens": 4_000}
+        statuses = [one.status_code for one in pool.map(lambda _: client.post("/v1/messages", json=ask), range(10))]
+    assert 200 in statuses
+    assert 400 in statuses
+    assert client.ledger.spent() <= Decimal("0.3")
+
+
+def test_counting_tokens_costs_nothing_and_is_always_allowed(open_proxy: Callable[..., Any]) -> None:
+    with open_proxy(budget=0.0) as (_, client):
+        ask = {name: ASKED[name] for name in ("model", "messages")}
+        assert client.post("/v1/messages/count_tokens", json=ask).status_code == 200
+        assert client.post("/v1/messages", json=ASKED).status_code == 400
+    assert client.ledger.spent() == 0
+
+
+def test_long_limit_is_told_not_to_be_waited_for(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    running[0].set_script(Scenario(steps=(Step(fault=Fault(status=429, retry_after=3600)),)))
+    with open_proxy() as (proxy, client):
+        answer = client.post("/v1/messages", json=ASKED)
+        limit = proxy.take_facts().limit
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
+    assert limit is not None
+    assert limit.is_told
+
+
+def test_api_that_cannot_be_reached_is_an_answer_too(open_proxy: Callable[..., Any]) -> None:
+    with open_proxy(upstream="http://127.0.0.1:9") as (proxy, client):
+        assert client.post("/v1/messages", json=ASKED).status_code == 502
+        assert proxy.take_facts().unreachable
+    assert client.ledger.spent() == 0
+
+
+def test_stream_that_breaks_off_is_paid_for_by_what_came() -> None:
+    meter = Meter(streamed=True)
+    start = {"type": "message_start", "message": {"id": "msg_1", "model": "m", "usage": {"input_tokens": 7}}}
+    piece = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "x" * 300}}
+    data = b"".join(f"event: e\ndata: {json.dumps(event)}\n\n".encode() for event in (start, piece))
+    for at in range(0, len(data), 7):
+        meter.feed(data[at : at + 7])
+    meter.close()
+    assert meter.usage is not None
+    assert not meter.complete
+    assert (meter.usage.input_tokens, meter.usage.output_tokens) == (7, 100)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"data: {\n\ndata: []\n\n", b"data: null\n\n"])
+def test_stream_that_is_none_costs_nothing(data: bytes) -> None:
+    meter = Meter(streamed=True)
+    meter.feed(data)
+    meter.close()
+    assert meter.usage is None
+
+
+def test_thinking_is_shortened_with_the_answer() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 30_000}
+    asked = {"model": "claude-opus-5-5", "max_tokens": 40_000, "thinking": thinking}
+    allowed = allow(asked, 300, Decimal("0.2"), load_prices())
+    assert allowed is not None
+    assert allowed.document["thinking"]["budget_tokens"] < allowed.document["max_tokens"] < 10_001
+    tight = allow(asked, 300, Decimal("0.03"), load_prices())
+    assert tight is not None
+    assert tight.document["thinking"] == {"type": "disabled"}
+    assert allow(asked, 300, Decimal("0.01"), load_prices()) is None
