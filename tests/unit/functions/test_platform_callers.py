@@ -70,7 +70,6 @@ def test_closed_service_believes_the_platform() -> None:
         {"payload": b"[" * 2_000},
         {"payload": b"\xff"},
     ],
-    ids=str,
 )
 def test_closed_service_still_wants_our_caller(changes: dict[str, Any]) -> None:
     with pytest.raises(NotAuthenticated):
