@@ -16,7 +16,7 @@ from controlplane.store.outcomes import translated
 from controlplane.store.patience import patiently
 
 if TYPE_CHECKING:
-    from supabase import Client
+    from controlplane.store.client import Client
 
 Row = dict[str, Any]
 SPECS = "specs"
@@ -70,6 +70,12 @@ class SubmissionCalls(Caller):
     def show_spec(self, caller: Mapping[str, str], spec_id: str) -> Row | None:
         return self._look_up("show_spec_for_v1", caller=caller, spec_id=spec_id)
 
+    def show_plan(self, caller: Mapping[str, str], spec_id: str) -> Row | None:
+        return self._look_up("show_plan_for_v1", caller=caller, spec_id=spec_id)
+
+    def find_runs(self, caller: Mapping[str, str], wanted: Mapping[str, Any], limit: int) -> list[Row]:
+        return self._call("find_runs_for_v1", list, caller=caller, filter=wanted, limit=limit)
+
     def record_github_event(self, delivery_id: str, event: Mapping[str, Any]) -> Row:
         """{outcome: recorded, known, replayed, unknown-repository or unknown-run, run_id}."""
         return self._call("record_github_event_v1", dict, delivery_id=delivery_id, event=event)
@@ -91,6 +97,12 @@ class MemberCalls(Caller):
 
     def show_spec(self, spec_id: str) -> Row | None:
         return self._look_up("show_spec_v1", spec_id=spec_id)
+
+    def show_plan(self, spec_id: str) -> Row | None:
+        return self._look_up("show_plan_v1", spec_id=spec_id)
+
+    def find_runs(self, wanted: Mapping[str, Any], limit: int) -> list[Row]:
+        return self._call("find_runs_v1", list, filter=wanted, limit=limit)
 
     def sign_artifacts(self, named: Mapping[str, str], seconds: int) -> dict[str, str]:
         """As for the functions; only what the member may read."""

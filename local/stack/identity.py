@@ -60,6 +60,7 @@ class StackIdentity:
             "RUNNER_TOKEN_URL": self.url("runner-token"),
             "SPECS_URL": self.url("specs"),
             "WEBHOOK_URL": self.url("webhook"),
+            "MCP_URL": f"{self.url('mcp')}/mcp",
             "GITHUB_WEBHOOK_URL": self.url("github-webhook"),
             "GITHUB_WEBHOOK_SECRET": self.github_webhook_secret,
             "GMAIL_URL": self.url("google"),

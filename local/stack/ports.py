@@ -22,6 +22,7 @@ PREFERRED = {
     "specs": 54347,
     "webhook": 54348,
     "github-webhook": 54349,
+    "mcp": 54350,
 }
 SEARCH = 400
 

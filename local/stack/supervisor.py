@@ -45,6 +45,7 @@ FUNCTIONS = {
     "specs": "specs",
     "webhook": "webhook",
     "github-webhook": "github_webhook",
+    "mcp": "mcp",
 }
 
 
