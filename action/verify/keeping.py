@@ -93,15 +93,16 @@ class Keeper:
         self.runs.append(_tool_run("e2e", name, run.command, run.outcome, str(path), log))
 
     def keep_told(
-        self, purpose: str, name: str, command: tuple[str, ...], outcome: Outcome, report: Path | None
+        self, purpose: str, name: str, command: tuple[str, ...], outcome: Outcome, *reports: Path | None
     ) -> None:
-        """A run of the project's own runner, with the report that it wrote, if any."""
+        """A run of the project's own runner, with the reports that it wrote, if any."""
         from action.evidence import read_reports
 
+        written = [report for report in reports if report is not None]
         log = self._log(name, outcome)
-        self.runs.append(_tool_run(purpose, name, command, outcome, str(report or ""), log))
-        if report is not None:
-            self.files += read_reports([report]).files
+        self.runs.append(_tool_run(purpose, name, command, outcome, str(written[0]) if written else "", log))
+        if written:
+            self.files += read_reports(written).files
 
     def keep_lighthouse(self, command: tuple[str, ...], outcome: Outcome) -> None:
         from action.evidence import read_reports

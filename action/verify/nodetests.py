@@ -52,7 +52,7 @@ def measure_node_tests(bench: Bench) -> None:
     if project is None or not (told or project.test_script):
         return
     bench.say("running the tests of package.json")
-    modules = _modules(bench, project, "unit")
+    modules = prepare_modules(bench, project, "unit")
     if modules is None:
         return
     laid_over = with_tests_of(bench.base, bench.head)
@@ -71,7 +71,7 @@ def _run_unit(bench: Bench, name: str, snapshot: Snapshot, told: str, modules: P
         command = told or f"{manager} test"
         words = reporting.words if not reporting.words or told or manager != "npm" else ("--", *reporting.words)
         line = " ".join((command, *words))
-        _lay_out(snapshot, modules, cell)
+        lay_out(snapshot, modules, cell)
         environment = {"CI": "1", "NO_COLOR": "1", "NO_UPDATE_NOTIFIER": "1", **reporting.environment}
         seconds = min(bench.left(), LONGEST_SECONDS)
         outcome = cell.run(("sh", "-c", line), timeout_seconds=seconds, environment=environment)
@@ -84,7 +84,7 @@ def measure_node_e2e(bench: Bench) -> bool:
     project = read_node_project(bench.head)
     if project is None or "@playwright/test" not in project.dependencies:
         return False
-    modules, chromium = _modules(bench, project, "e2e"), find_chromium()
+    modules, chromium = prepare_modules(bench, project, "e2e"), find_chromium()
     if modules is None:
         return True
     if chromium is None:
@@ -102,7 +102,7 @@ def _run_playwright(bench: Bench, modules: Path, chromium: Path, url: str) -> No
     listing = modules / "playwright-core" / "browsers.json"
     with bench.cell("playwright", roomy=True) as cell:
         report, results = cell.home / "report.json", cell.home / "results"
-        _lay_out(with_tests_of(bench.base, bench.head), modules, cell)
+        lay_out(with_tests_of(bench.base, bench.head), modules, cell)
         environment = {
             "CI": "1",
             "PLAYWRIGHT_JSON_OUTPUT_NAME": str(report),
@@ -138,7 +138,7 @@ def reporting_of(script: str, report: Path) -> Reporting:
     return Reporting()
 
 
-def _modules(bench: Bench, project: NodeProject, purpose: str) -> Path | None:
+def prepare_modules(bench: Bench, project: NodeProject, purpose: str) -> Path | None:
     """The installed node_modules, an empty folder where nothing is needed; None, with the reason kept, if it fails."""
     reason = ""
     if shutil.which("node") is None or shutil.which(project.manager) is None:
@@ -176,7 +176,7 @@ def _install(cache_dir: Path, project: NodeProject) -> Path:
     return folder / "node_modules"
 
 
-def _lay_out(snapshot: Snapshot, modules: Path | None, cell: Cell) -> None:
+def lay_out(snapshot: Snapshot, modules: Path | None, cell: Cell) -> None:
     """The checkout, and beside it a copy of node_modules: runners write their caches there."""
     write_checkout(snapshot, cell.tree, cell.owner)
     target = cell.tree / "node_modules"

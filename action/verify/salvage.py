@@ -34,6 +34,9 @@ def read_file(path: Path, most: int = LARGEST_REPORT) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        return file.read(most) if stat.S_ISREG(found.st_mode) and found.st_size <= most else None
+        return file.read(most)

@@ -43,6 +43,8 @@ from controlplane.dod import DefinitionOfDone
 from controlplane.errors import AicdError
 from controlplane.evidence import Evidence
 
+# Lint, types, a command: each by itself, whatever is left for everything.
+LONGEST_CHECK_SECONDS = 900
 # A suite that takes longer is not run a second time with probes.
 LONGEST_PROBED_SECONDS = 120
 # More than these are not named on a command line; the whole suite is run instead.
@@ -215,7 +217,7 @@ class _Verification:
             snapshot = self.checked
 
         def run(cell: Cell) -> tuple[Outcome, Path | None]:
-            outcome = run_check(check, snapshot, cell, self._left())
+            outcome = run_check(check, snapshot, cell, min(self._left(), LONGEST_CHECK_SECONDS))
             return outcome, keep_report(check, outcome, cell.tree, self.area.reports)
 
         return self._in_cell(tools, f"check-{number}", run)

@@ -34,12 +34,18 @@ def _judge(_required: Any, facts: Facts) -> Finding:
     if unlike is not None:
         return unlike
     if not totals.total:
-        return not_measured(f"There is no end-to-end test in the reports. {facts.looked()} {_FIX}")
+        return not_measured(f"There is no end-to-end test in the reports. {facts.looked()}{_silent(facts)} {_FIX}")
     if not totals.passed:
         return not_measured(
             f"All {totals.total} end-to-end tests were skipped, so nothing was shown. Fix: let them run."
         )
     return passed(f"{totals.passed} of {totals.total} end-to-end tests passed.", actual=True, evidence=named(facts.e2e))
+
+
+def _silent(facts: Facts) -> str:
+    """What a told command left undone: an exit code shows that nothing refused, and no test."""
+    silent = [run for run in facts.runs("e2e") if run.exit_code == 0 and not run.report]
+    return f" {silent[0].id} ended with exit code 0 and wrote no report to $AICD_REPORT." if silent else ""
 
 
 def _unlike(facts: Facts) -> Finding | None:

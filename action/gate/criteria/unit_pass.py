@@ -87,7 +87,11 @@ def _refusal(run: ToolRun) -> str:
 
 def _told(facts: Facts) -> str:
     unreported = [run for run in facts.runs("unit") if run.exit_code == 0 and not run.report]
-    return f" {unreported[0].id} ended with exit code 0, which shows no test." if unreported else ""
+    return (
+        f" {unreported[0].id} ended with exit code 0, which shows no test; let it write JUnit XML to $AICD_REPORT."
+        if unreported
+        else ""
+    )
 
 
 def _environment(facts: Facts) -> str:
