@@ -30,8 +30,9 @@ _FLAKY = ("flakyFailure", "flakyError")
 _HARMLESS = frozenset(("system-out", "system-err", "properties", "stackTrace", "output"))
 _MESSAGE_LENGTH = 500
 E2E_PROPERTY = "aicd.suite"
-# As action/verify/junit.py writes it into each case. Whether it is believed is up to who asked for the report.
-GROUP_PROPERTY = "group"
+# As action/verify/junit.py writes them into each case. A group alone is of somebody else's making, and whether ours is
+# believed is up to who asked for the report.
+NODE_ID_PROPERTY, GROUP_PROPERTY = "node_id", "group"
 _GROUPS: dict[str, Group] = {"base": "base", "change": "change"}
 
 
@@ -59,7 +60,7 @@ class JunitReader:
         self._outcome: Outcome = "passed"
         self._message = ""
         self._awaits_message = False
-        self._group: Group = ""
+        self._own: dict[str, str] = {}
 
     def add_leaves(self, leaves: list[dict[str, str]]) -> None:
         """Cases with nothing inside: they passed, unless an attribute says otherwise."""
@@ -142,14 +143,19 @@ class JunitReader:
 
     def _end_case(self) -> None:
         assert self._case is not None  # ends only after it began
-        self._add((self._case,), self._outcome, self._message, self._group)
-        self._case, self._outcome, self._message, self._group = None, "passed", "", ""
+        case = self._case
+        group: Group = ""
+        if len(self._own) == 2:  # classes and names do not always add up to the id that they were made of
+            case = {**case, "classname": "", "name": self._own[NODE_ID_PROPERTY]}
+            group = _GROUPS.get(self._own[GROUP_PROPERTY], "")
+        self._add((case,), self._outcome, self._message, group)
+        self._case, self._outcome, self._message, self._own = None, "passed", "", {}
 
     def _read_property(self, name: str | None, value: str | None) -> None:
         if name == E2E_PROPERTY and value == "e2e":
             self._tool = "e2e"
-        elif name == GROUP_PROPERTY and self._case is not None:
-            self._group = _GROUPS.get(value or "", "")
+        elif name in (NODE_ID_PROPERTY, GROUP_PROPERTY) and self._case is not None:
+            self._own[name] = value or ""
 
     def _start_child(self, name: str, attributes: dict[str, str]) -> bool:
         outcome = _CHILDREN[name]
