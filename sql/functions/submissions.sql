@@ -106,7 +106,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Asked before anything is stored: {outcome: ready, duplicate, repository-not-allowed, branch-not-allowed or
--- daily-limit, reason, spec}. p_spec: {id, repo, branch, sha, content_key, rfc_message_id, again}; `again` asks for a new one even
+-- daily-limit, reason, spec, planner: what the project says about planning letters, null where it says nothing}. p_spec: {id, repo, branch, sha, content_key, rfc_message_id, again}; `again` asks for a new one even
 -- where its twin is there.
 create function public.check_submission_v1(p_caller jsonb, p_spec jsonb) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -131,7 +131,9 @@ begin
     end if;
     refusal := private.refusal_of_caller(p_caller, p_spec);
     return jsonb_build_object('outcome', coalesce(refusal ->> 'code', 'ready'), 'reason', coalesce(refusal ->> 'message', ''),
-        'spec', null);
+        'spec', null, 'planner', (
+            select policy -> 'planner' from public.projects
+            where id = target and jsonb_typeof(policy -> 'planner') = 'boolean'));
 end
 $$;
 revoke all on function public.check_submission_v1(jsonb, jsonb) from public, anon, authenticated, service_role;

@@ -64,6 +64,7 @@ class Intake:
         told = self.store.check_submission(caller.as_json(), {name: row[name] for name in ASKED_FIRST})
         refuse_unless_allowed(told)
         if told["outcome"] == "ready":
+            self._refuse_unplanned(check, handed, told)
             if not is_stored:
                 self.store.put_spec(spec_id, handed.content, CONTENT_TYPES[check.format])
             told = self.store.submit_spec(caller.as_json(), row)
@@ -88,10 +89,14 @@ class Intake:
         if not spec.repo:
             said = "It does not say which repository it is for. Add a line of its own: 'repository: OWNER/NAME'."
             return [Problem(path="repository", message=said)]
-        if needs_planner(spec) and not self.plans_letters:
-            said = "It describes a wish, but no sprint with a Definition of Done, and letters are not planned here."
-            return [Problem(path="planning", message=said)]
         return []
+
+    def _refuse_unplanned(self, check: SpecCheck, handed: Handed, told: Mapping[str, Any]) -> None:
+        """The project's own word counts; where it says nothing, the setting's. Raises Invalid."""
+        plans = self.plans_letters if told["planner"] is None else told["planner"]
+        if check.spec is not None and needs_planner(check.spec) and not plans:
+            said = "It describes a wish, but no sprint with a Definition of Done, and letters are not planned here."
+            raise invalid_spec([Problem(path="planning", message=said)], positions=handed.has_positions)
 
 
 def spec_row(handed: Handed, check: SpecCheck, spec_id: str) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def api(line: Line) -> Iterator[Api]:
 
 
 def another(number: int) -> str:
-    return SPEC + f"# {number}\n"
+    """A comment more would be the same specification."""
+    return SPEC.replace("project: greeting", f"project: greeting{number}")
 
 
 def code(answer: Any) -> str:
@@ -109,8 +110,8 @@ dod: {{unit_pass: true}}
 """
 BARE = (
     (SPEC, "application/yaml"),
-    (SPEC + "# 1\n", "text/plain"),
-    (SPEC + "# 2\n", "application/octet-stream"),
+    (SPEC.replace("People", "All people"), "text/plain"),
+    (SPEC.replace("People", "Most people"), "application/octet-stream"),
     (json.dumps({"meta": {"project": "g", "repo": REPO}, "planning": SPRINTS}), "application/json"),
     (MARKDOWN, "text/markdown"),
 )
@@ -191,6 +192,15 @@ def test_other_addresses_and_methods_are_refused(api: Api) -> None:
     for method, path, status, allowed in ADDRESSES:
         answer = api.ask(method, path)
         assert (answer.status_code, answer.headers.get("Allow")) == (status, allowed), (method, path)
+
+
+def test_letter_waits_for_the_planner_unless_the_project_says_no(api: Api) -> None:
+    letter = "repository: acme/greeting\n\nPlease let people be greeted.\n"
+    answer = api.ask("POST", "/specs", data=letter, content_type="text/plain")
+    assert (answer.status_code, answer.json["data"]["sprints"][0]["label"]) == (201, "planning")
+    api.line.database.execute("update projects set policy = '{\"planner\": false}'")
+    answer = api.ask("POST", "/specs", data=letter + "At once!", content_type="text/plain")
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "planning")
 
 
 # Who calls
