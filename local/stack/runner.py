@@ -115,7 +115,17 @@ class Runner:
         secrets = self._client.get(f"/_double/repos/{repository}/secrets").raise_for_status().json()
         settings = {"secrets": secrets, "variables": self._variables}
         execute = run_with_act if self._mode == "act" else run_with_verbs
-        return execute(run, settings, job=job, action=self._action, environ=self._job_environment(run, job))
+        environ = self._job_environment(run, job)
+        return execute(
+            run, settings, job=job, action=self._action, environ=environ, asked=lambda: self._is_cancelled(run["id"])
+        )
+
+    def _is_cancelled(self, number: int) -> bool:
+        try:
+            running = self._client.get("/_double/runs", params={"status": "in_progress"}).json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        return any(run["id"] == number and run["cancel_requested"] for run in running)
 
     def _job_environment(self, run: dict[str, Any], job: Path) -> dict[str, str]:
         """A runner's environment: nothing of ours but what GitHub itself would set, and where the doubles are."""
