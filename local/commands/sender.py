@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controlplane.errors import UsageError
 from local.commands.operate import AsJson, OnlyRepo, open_administration, print_table
 from local.commands.output import print_json, say
 
@@ -16,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 Pattern = Annotated[str, typer.Argument(metavar="PATTERN", help="An address, or everybody of a domain: *@example.com.")]
 Budget = float | None
-COLUMNS = ("pattern", "repository", "a day", "approval", "USD a day", "USD a month")
+COLUMNS = ("pattern", "repository", "a day", "approval", "USD a day", "USD a month", "branches")
 
 
 @app.command("allow")
@@ -31,12 +32,20 @@ def allow(
     budget_day: Annotated[Budget, typer.Option(min=0, help="US dollars that an address may spend in a day.")] = None,
     budget_month: Annotated[Budget, typer.Option(min=0, help="US dollars in a month.")] = None,
     no_budget: Annotated[bool, typer.Option("--no-budget", help="Take both limits of money away.")] = False,
+    branch: Annotated[
+        list[str] | None,
+        typer.Option(help="A branch that he may have work done on, * stands for anything. May be repeated."),
+    ] = None,
+    any_branch: Annotated[bool, typer.Option("--any-branch", help="Every branch that the project allows.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put somebody on the allow-list, or change what he may. What is not given stays as it is."""
     options: dict[str, Any] = {"daily_limit": daily_limit, "needs_approval": needs_approval}
     options |= {"budget_usd_day": budget_day, "budget_usd_month": budget_month}
     options = {name: value for name, value in options.items() if value is not None or (no_budget and "budget" in name)}
+    if branch and any_branch:
+        raise UsageError("--branch and --any-branch contradict each other.", fix="Give one of them.")
+    options |= {"branches": branch} if branch or any_branch else {}
     with open_administration() as operator:
         made = operator.allow_sender(pattern, repo, options)
     if as_json:
@@ -75,4 +84,5 @@ def _cells(sender: dict[str, Any]) -> tuple[str, ...]:
         str(sender["daily_limit"]),
         "first" if sender["needs_approval"] else "-",
         *("-" if sender[name] is None else f"{sender[name]:.2f}" for name in ("budget_usd_day", "budget_usd_month")),
+        ", ".join(sender["branches"] or ["(all)"]),
     )

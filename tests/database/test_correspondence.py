@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.database.world import SENDER, World, refused, spec
+from tests.spoken import speaker
 
 pytestmark = pytest.mark.database
 
@@ -124,3 +125,17 @@ def test_run_finds_what_was_missing_in_the_runs_before_it_and_no_other_specifica
     assert len(runner.call("search_runs_v1", run_id=again)) == 1
     with refused(404, "run-not-found"):
         runner.call("search_runs_v1", run_id=other["run_id"])
+
+
+def test_operator_names_a_senders_branches_and_takes_them_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DB_URL", world.owner_url)
+    aicd, shop = speaker(capsys), ("bob@example.com", "--repo", "acme/shop")
+    aicd("sender", "allow", *shop, "--branch", "main", "--branch", "release/*")
+    aicd("sender", "allow", *shop, "--budget-day", "5")
+    bob = {one["pattern"]: one for one in aicd("sender", "list", "--json").json["senders"]}["bob@example.com"]
+    assert (bob["branches"], bob["budget_usd_day"]) == (["main", "release/*"], 5)
+    assert "main, release/*" in aicd("sender", "list").out
+    assert aicd("sender", "allow", *shop, "--branch", "main", "--any-branch").code == 2
+    assert aicd("sender", "allow", *shop, "--any-branch", "--json").json["branches"] is None
