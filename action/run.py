@@ -14,6 +14,7 @@ from controlplane.noun import Noun
 class Run(Noun):
     """`run.json`. Times are ISO 8601 in UTC; `base` is a commit, or git's empty tree for an empty repository.
 
+    `below` is what `base` joins, where it is a merge of ours (action/gitrepo/clone.py).
     `controlled` says that the control plane knows this run and waits for its result; `token_scope` how far the token
     reaches by which it is told: build, publish, both, or project; `shared_runner` that jobs of the
     hardened form met on one machine. Without a control plane, ids are made from the
@@ -32,6 +33,7 @@ class Run(Noun):
     base: str
     target: str = ""
     remote_head: str = ""
+    below: tuple[str, ...] = ()
     started_at: str
     ci_url: str = ""
     spec_sha256: str = ""

@@ -2,7 +2,7 @@
 
 | the branch to build on | work starts at | and is pushed |
 |---|---|---|
-| does not exist | the previous sprint's commit, else the target branch | as a new branch |
+| does not exist | the previous sprint's commit, or a merge of several, else the target branch | as a new branch |
 | ends in commits of this very sprint | where those began, or the target branch for a branch of ours | over them |
 | holds other commits, and the spec named it | its last commit | on top, fast-forward |
 | holds other commits, and the name is ours | nowhere: refused, so that nobody's work is overwritten | never |
@@ -13,7 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from action.gitrepo.git import Remote, git, talk, text
+from action.gitrepo.merge import Needed, join_commits
 from action.gitrepo.trailers import Trailers, read_trailers
+from action.gitrepo.workspace import AUTHOR
 from controlplane.change import EMPTY_TREE
 from controlplane.errors import CallerError, Conflict, NotFound
 from controlplane.noun import Noun
@@ -24,23 +26,28 @@ DEPTH = 200
 class StartingPoint(Noun):
     """`base` is a commit, or git's empty tree; `target` the branch a pull request is for, empty in an empty repository.
 
-    `remote_head` is the commit the branch has on the remote, empty when it is not there: the lease of the push.
+    `remote_head` is the commit the branch has on the remote, empty when it is not there: the lease of the push. `below`
+    are the commits that `base` joins, where it is a merge of ours that the remote does not have.
     """
 
     base: str
     branch: str
     target: str
     remote_head: str = ""
+    below: tuple[str, ...] = ()
 
 
 class Wish(Noun):
-    """What the spec and the maintainer want. `branch_is_named`: the spec chose the name, so others may use it too."""
+    """What the spec and the maintainer want. `branch_is_named`: the spec chose the name, so others may use it too.
+    `needed` is the work of all sprints that this one depends on.
+    """
 
     branch: str
     branch_is_named: bool
     target: str = ""
     previous_branch: str = ""
     previous_commit: str = ""
+    needed: tuple[Needed, ...] = ()
 
 
 def fetch_repository(remote: Remote, repository: Path, wish: Wish, own: Trailers) -> StartingPoint:
@@ -62,15 +69,18 @@ def fetch_repository(remote: Remote, repository: Path, wish: Wish, own: Trailers
             "Name another branch in the specification's policies.",
             "branch-is-target",
         )
-    wanted = {name for name in (target, wish.branch, wish.previous_branch) if name in heads}
+    others = [one.branch for one in wish.needed]
+    wanted = {name for name in (target, wish.branch, wish.previous_branch, *others) if name in heads}
     refs = [f"+refs/heads/{name}:refs/remotes/origin/{name}" for name in sorted(wanted)]
     talk(remote, repository, "fetch", "--quiet", "--no-tags", f"--depth={DEPTH}", "--", remote.url, *refs)
-    base = _starting_commit(repository, wish, own, heads, target)
+    fresh = _fresh_start(repository, wish, heads, target)
+    base = _starting_commit(repository, wish, own, heads, fresh)
     return StartingPoint(
         base=base,
         branch=wish.branch,
         target=wish.previous_branch if stacked else target,
         remote_head=heads.get(wish.branch, ""),
+        below=joined_commits(repository, base) if base == fresh and len(wish.needed) > 1 else (),
     )
 
 
@@ -88,8 +98,7 @@ def list_heads(remote: Remote, repository: Path) -> tuple[dict[str, str], str]:
     return heads, default
 
 
-def _starting_commit(repository: Path, wish: Wish, own: Trailers, heads: dict[str, str], target: str) -> str:
-    fresh = _fresh_start(repository, wish, heads, target)
+def _starting_commit(repository: Path, wish: Wish, own: Trailers, heads: dict[str, str], fresh: str) -> str:
     head = heads.get(wish.branch)
     if head is None:
         return fresh
@@ -109,9 +118,31 @@ def _starting_commit(repository: Path, wish: Wish, own: Trailers, heads: dict[st
 
 def _fresh_start(repository: Path, wish: Wish, heads: dict[str, str], target: str) -> str:
     """Squashed and deleted, the previous sprint's work is in the target branch; rewritten, it is its branch's head."""
-    if wish.previous_commit and _exists(repository, wish.previous_commit):
-        return wish.previous_commit
-    return heads.get(wish.previous_branch) or heads[target]
+
+    def place(branch: str, commit: str) -> str:
+        return commit if commit and _exists(repository, commit) else heads.get(branch) or heads[target]
+
+    first = place(wish.previous_branch, wish.previous_commit)
+    if len(wish.needed) < 2:
+        return first
+    found = [one.model_copy(update={"commit": place(one.branch, one.commit)}) for one in wish.needed]
+    # The nearest one first: a pull request targets its branch.
+    found.sort(key=lambda one: one.commit != first)
+    return join_commits(repository, found)
+
+
+def joined_commits(repository: Path, base: str) -> tuple[str, ...]:
+    """The commits of others below our own merges; empty where `base` is no merge of ours."""
+    ours = AUTHOR["GIT_COMMITTER_EMAIL"]
+    open_ends, found = [base], []
+    while open_ends:
+        commit = open_ends.pop()
+        said = text(repository, "log", "-1", "--format=%ce %P", commit).split()
+        if len(said) < 3 or said[0] != ours:
+            found.append(commit)
+        else:
+            open_ends += said[1:]
+    return () if found == [base] else tuple(sorted(found))
 
 
 def commit_below_own(repository: Path, head: str, own: Trailers) -> str:

@@ -7,6 +7,7 @@ not: the base becomes a shallow commit there.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from action.gitrepo.git import git, names, text
@@ -23,27 +24,28 @@ class ObjectsRefused(CallerError):
     default_code = "change-refused"
 
 
-def write_objects(repository: Path, base: str, head: str, file: Path) -> None:
-    """All objects that `head` needs, in `file`."""
+def write_objects(repository: Path, base: str, head: str, file: Path, below: Sequence[str] = ()) -> None:
+    """All objects that `head` needs, in `file`. `below` are the commits that a base of ours joins."""
     span = [head] if base == EMPTY_TREE else [f"{base}..{head}"]
     listed = text(repository, "rev-list", "--objects", *span).splitlines()
     if base != EMPTY_TREE:
-        listed += text(repository, "rev-list", "--objects", "--no-walk", base).splitlines()
+        listed += text(repository, "rev-list", "--objects", "--no-walk", base, *below).splitlines()
     wanted = "\n".join(sorted({line.split(" ", 1)[0] for line in listed})) + "\n"
     packed = git(repository, "pack-objects", "--stdout", "-q", stdin=wanted.encode())
     file.write_bytes(packed.stdout)
 
 
-def read_objects(file: Path, repository: Path, base: str, head: str, branch: str) -> Change:
+def read_objects(file: Path, repository: Path, base: str, head: str, branch: str, below: Sequence[str] = ()) -> Change:
     """A new bare repository with the change in it; every object is checked as it comes in.
 
     Raises ObjectsRefused where a commit is missing, or `head` was not made from `base`.
     """
-    if not COMMIT.fullmatch(head) or not COMMIT.fullmatch(base):
+    if not all(COMMIT.fullmatch(commit) for commit in (head, base, *below)):
         raise _refused("its commits are not named by their full hashes")
     git(None, "init", "--quiet", "--bare", "--template=", str(repository))
     if base != EMPTY_TREE:
-        (repository / "shallow").write_text(base + "\n", encoding="ascii")
+        # A base that only we have must not be where history ends, or nobody would take it from us.
+        (repository / "shallow").write_text("".join(f"{end}\n" for end in below or (base,)), encoding="ascii")
     checked = ("-c", "fetch.fsckObjects=true", "-c", "core.bigFileThreshold=64m", "index-pack", "--strict", "--stdin")
     if git(repository, *checked, stdin=file.read_bytes(), check=False).returncode != 0:
         raise _refused("git does not accept its objects")

@@ -30,7 +30,8 @@ def run(context: Context) -> int:
     shutil.rmtree(target, ignore_errors=True)
     change = context.folder.load("change", Change)
     if change is not None and stage == "build":
-        write_objects(change.repository, change.base, change.head, context.folder.path / OBJECTS)
+        below = context.run().below
+        write_objects(change.repository, change.base, change.head, context.folder.path / OBJECTS, below)
     commit = change.head if change else ""
     secrets = context.settings.secrets()
     digest = pack(context.folder.path, target, stage, context.settings.github.run_id, commit, secrets)

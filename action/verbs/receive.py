@@ -92,7 +92,8 @@ def _take_build(context: Context, needs: Needs) -> None:
     # Without that hash no agent ran, and there can be no change.
     if manifest.commit and outputs.orders:
         file = context.folder.path / OBJECTS
-        change = read_objects(file, context.folder.repository, started.base, manifest.commit, started.branch)
+        repository = context.folder.repository
+        change = read_objects(file, repository, started.base, manifest.commit, started.branch, started.below)
         context.folder.save("change", change)
     elif not context.folder.load("failure", Failure):
         raise interruption("build")

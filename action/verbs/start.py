@@ -11,8 +11,9 @@ from pydantic import Field
 
 from action.build.takeover import take_over
 from action.context import Context
-from action.gitrepo.clone import Wish, fetch_repository
+from action.gitrepo.clone import Wish, fetch_repository, joined_commits
 from action.gitrepo.git import Remote
+from action.gitrepo.merge import Needed
 from action.journal import now
 from action.plan.dialogue import Dialogue, read_dialogue
 from action.run import Run
@@ -46,6 +47,7 @@ class Order(Noun):
     previous_branch: str = ""
     previous_commit: str = ""
     dialogue: Dialogue = Dialogue()
+    needed: tuple[Needed, ...] = ()
     sprint_id: str = ""
     session: dict[str, Any] = Field(default_factory=dict)
 
@@ -85,7 +87,8 @@ def begin(context: Context, order: Order) -> Run:
     left = take_over(context, order.session)
     if left is not None:
         # The work goes on from where it was begun, although the target may have moved since.
-        started = started.model_copy(update={"base": left.base})
+        below = joined_commits(context.folder.repository, left.base) if started.below else ()
+        started = started.model_copy(update={"base": left.base, "below": below})
         context.console.say(f"Going on with what run {left.run_id or '?'} left at {left.head[:12]}")
     context.folder.save("run", started)
     context.console.set_output("branch", started.branch)
@@ -130,6 +133,11 @@ def _order_from_control_plane(context: Context) -> Order | None:
         previous_branch=previous.get("branch") or "",
         previous_commit=previous.get("commit") or "",
         dialogue=read_dialogue(answer["sprint"]),
+        needed=tuple(
+            Needed(label=one["label"], branch=one.get("branch") or "", commit=one["commit"])
+            for one in answer["sprint"].get("depends_on") or ()
+            if one.get("commit")
+        ),
         sprint_id=answer["sprint_id"],
         session=answer["sprint"].get("session") or {},
     )
@@ -266,4 +274,5 @@ def _wish(context: Context, order: Order, started: Run) -> Wish:
         target=target,
         previous_branch=order.previous_branch,
         previous_commit=order.previous_commit,
+        needed=order.needed,
     )
