@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from action.verify.layout import read_ini, read_toml, table
+from action.verify.lockfiles import read_constraints
 
 TEST_GROUPS = ("test", "tests", "testing", "dev", "develop", "development", "lint", "typing", "types", "typecheck")
 REQUIREMENTS = re.compile(
@@ -37,12 +38,13 @@ DEEPEST_INCLUDE = 5
 class Dependencies:
     """Requirement lines as pip takes them, `hashed` apart from `plain` since pip mixes no two.
 
-    `files` are those they were read from. `distributions` are the normalised names: only their pytest plugins are
-    loaded. `notes` tell what was left out and why.
+    `constraints` are a lock file's pins. `files` are those they were read from. `distributions` are the normalised
+    names: only their pytest plugins are loaded. `notes` tell what was left out and why.
     """
 
     plain: tuple[str, ...] = ()
     hashed: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -118,7 +120,11 @@ class _Reader:
         self.notes: list[str] = []
 
     def result(self) -> Dependencies:
-        return Dependencies(tuple(self.plain), tuple(self.hashed), tuple(self.files), tuple(self.notes))
+        lock, constraints = read_constraints(self.contents)
+        if lock and self.plain:
+            self.notes.append(f"{len(constraints)} versions are pinned by {lock}")
+        pins = constraints if self.plain else ()
+        return Dependencies(tuple(self.plain), tuple(self.hashed), pins, tuple(self.files), tuple(self.notes))
 
     def add(self, path: str, lines: Iterable[str]) -> None:
         self.files[path] = None

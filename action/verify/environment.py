@@ -91,7 +91,7 @@ def prepare_environment(cache_dir: Path, dependencies: Dependencies, *, trusted:
     tools = prepare_tools(cache_dir)
     if not dependencies:
         return tools
-    lines = (*dependencies.plain, "--hashed--", *dependencies.hashed, str(trusted))
+    lines = (*dependencies.plain, "--hashed--", *dependencies.hashed, *dependencies.constraints, str(trusted))
     key = _key(tools.folder.name, *lines)
 
     def build(folder: Path) -> None:
@@ -99,7 +99,8 @@ def prepare_environment(cache_dir: Path, dependencies: Dependencies, *, trusted:
         _site_packages(folder).joinpath("zz-tools.pth").write_text(f"{_site_packages(tools.folder)}\n")
         for name, requirements in (("plain", dependencies.plain), ("hashed", dependencies.hashed)):
             if requirements:
-                _install(folder, name, requirements, trusted=trusted)
+                pins = dependencies.constraints if name == "plain" else ()
+                _install(folder, name, requirements, pins, trusted=trusted)
 
     folder = build_once(cache_dir / "environments" / f"target-{key}", build)
     mark_used(folder)
@@ -116,10 +117,15 @@ def pip_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return {**chosen, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-def _install(folder: Path, name: str, requirements: tuple[str, ...], *, trusted: bool) -> None:
-    listing = folder / f"requirements-{name}.txt"
+def _install(
+    folder: Path, name: str, requirements: tuple[str, ...], constraints: tuple[str, ...], *, trusted: bool
+) -> None:
+    listing, pins = folder / f"requirements-{name}.txt", folder / "constraints.txt"
     listing.write_text("".join(f"{line}\n" for line in requirements))
     choice = ["--prefer-binary"] if trusted else ["--only-binary", ":all:"]
+    if constraints:
+        pins.write_text("".join(f"{line}\n" for line in constraints))
+        choice += ["--constraint", str(pins)]
     _pip(folder, *choice, "-r", str(listing))
 
 
