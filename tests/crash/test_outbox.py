@@ -57,6 +57,33 @@ def test_dispatch_killed_at_any_step_starts_one_ci_run(
     tell(f"N = {whole.steps} steps; killed at {killed}; one CI run each")
 
 
+def cancelled(world: World, nursery: Nursery) -> dict[str, str]:
+    """A specification whose run GitHub carries out, and that nobody wants any more."""
+    made = world.ingest()
+    finish_later(world, nursery, "dispatch")
+    with world.administration() as operator:
+        operator.cancel_spec(made["spec_id"], "not needed")
+    return made
+
+
+def test_stop_killed_at_any_step_stops_the_ci_run(
+    clean: World, nursery: Nursery, chaos: bool, tell: Callable[[str], None]
+) -> None:
+    cancelled(clean, nursery)
+    whole = nursery.call("dispatch", watched=OUTBOX)
+    points = sample(whole, 0) if chaos else sample(whole, 1)[::2]
+    killed = 0
+    for step in points:
+        made = cancelled(clean, nursery)
+        killed += nursery.call("dispatch", die=step, watched=OUTBOX).killed
+        finish_later(clean, nursery, "dispatch")
+        assert row_of(clean, "cancel", made)["state"] == "DONE", step
+        (run,) = [run for run in clean.github.get("runs") if run["inputs"]["run-id"] == made["run_id"]]
+        assert (run["conclusion"], run["cancel_requested"]) == ("cancelled", True), f"killed at step {step}"
+    assert killed >= 0.95 * len(points)
+    tell(f"N = {whole.steps} steps; killed at {killed}; every CI run stopped")
+
+
 def test_notify_killed_at_any_step_sends_one_mail(
     clean: World, nursery: Nursery, chaos: bool, tell: Callable[[str], None]
 ) -> None:
