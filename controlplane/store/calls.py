@@ -12,7 +12,7 @@ from controlplane.store.outcomes import translated
 from controlplane.store.patience import patiently
 
 if TYPE_CHECKING:
-    from supabase import Client
+    from controlplane.store.client import Client
 
 CHUNK_BYTES = 1 << 20
 Answer = TypeVar("Answer")

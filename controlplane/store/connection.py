@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from controlplane.errors import CallerError
+from controlplane.store.client import Client
 
 if TYPE_CHECKING:
     import httpx
-
-    from supabase import Client
 
 # Asked before every request, so that work which outlives its token goes on with a fresh one. May raise our errors;
 # an OutsideError has the whole call tried again.
@@ -21,6 +21,7 @@ TokenSource = Callable[[], SecretStr]
 # A verb answers in milliseconds; an artifact of 100 MB needs longer, but never so long between two packets.
 TIMEOUT_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
+_ADDRESS = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 
 
 class Connection(BaseModel):
@@ -50,8 +51,12 @@ def connect(connection: Connection, token_source: TokenSource | None = None) -> 
     import httpx
 
     from controlplane.store.outcomes import refuse_server_faults
-    from supabase import ClientOptions, SupabaseException, create_client
 
+    if not _ADDRESS.match(connection.url) or not connection.publishable_key:
+        raise BadConnection(
+            "Supabase cannot be reached as configured: the address is no http(s) address, or the key is blank.",
+            fix="Check SUPABASE_URL (https://…) and SUPABASE_PUBLISHABLE_KEY.",
+        )
     http = httpx.Client(
         timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
         event_hooks={
@@ -60,21 +65,8 @@ def connect(connection: Connection, token_source: TokenSource | None = None) -> 
         },
         follow_redirects=False,
     )
-    options = ClientOptions(
-        headers={"Authorization": f"Bearer {connection.token.get_secret_value()}"},
-        auto_refresh_token=False,
-        persist_session=False,
-        # Retries are ours: the client's own wait up to seven seconds and ignore Retry-After.
-        postgrest_client_retry=False,
-        httpx_client=http,
-    )
-    try:
-        return create_client(connection.url, connection.publishable_key, options)
-    except SupabaseException as error:
-        raise BadConnection(
-            f"Supabase cannot be reached as configured: {error.message}.",
-            fix="Check SUPABASE_URL (https://…) and SUPABASE_PUBLISHABLE_KEY.",
-        ) from error
+    token = connection.token.get_secret_value() or connection.publishable_key
+    return Client(connection.url, connection.publishable_key, f"Bearer {token}", http)
 
 
 def _presenting(token_source: TokenSource) -> Callable[[httpx.Request], None]:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import email.utils
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,20 +77,23 @@ def translated(action: str) -> Iterator[None]:
     """Runs one exchange; whatever the client raises leaves as one of our errors. `action` names the verb."""
     import httpx
     from postgrest.exceptions import APIError
-    from storage3.exceptions import StorageApiError
 
     try:
         yield
     except APIError as error:
         raise translate_api_error(action, error.code, error.message, error.details, error.hint) from error
-    except StorageApiError as error:
-        raise translate_storage_error(action, str(error.status), str(error.code)) from error
     except httpx.HTTPError as error:
         raise OutsideError(
             f"Supabase could not be reached for {action} ({type(error).__name__}).",
             fix="Check the network and SUPABASE_URL, then try again.",
             code="supabase-unreachable",
         ) from error
+    except Exception as error:
+        # Whoever has not used Storage has not loaded it either, and cannot meet its errors.
+        storage = sys.modules.get("storage3.exceptions")
+        if storage is None or not isinstance(error, storage.StorageApiError):
+            raise
+        raise translate_storage_error(action, str(error.status), str(error.code)) from error
 
 
 def translate_api_error(
