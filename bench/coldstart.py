@@ -1,8 +1,8 @@
 """Cold start of each function: from the start of its process to its first successful answer.
 
 Against a functions-framework hello world, started and asked in turn. The answer is a real one: gmail-push looks into a
-mailbox without news, dispatch and notify work an empty outbox off, tick makes its round, health looks at its
-dependencies. The goal is at most 1.7.
+mailbox without news, dispatch and notify work an empty outbox off, tick makes its round, health says that it lives. The
+goal is at most 1.7.
 
 Both sides see only what requirements/functions.txt installs, as they do where they are deployed: in a developer's
 environment httpx and structlog import more, because it is there.
@@ -98,7 +98,7 @@ def orders(door: Door) -> dict[str, Callable[[], Order]]:
         "dispatch": work,
         "notify": work,
         "tick": work,
-        "health": lambda: ("GET", "/health/ready", b"", {}),
+        "health": lambda: ("GET", "/health", b"", {}),
     }
 
 
