@@ -15,6 +15,7 @@ from controlplane.spec import TestCommands
 DEFAULT_READY_SECONDS, LONGEST_READY_SECONDS = 60.0, 600.0
 LONGEST_COMMAND = 4000
 MOST_COMMANDS = 20
+MOST_SHARDS = 16
 LOOPBACK = ("127.0.0.1", "localhost")
 # Our own pytest stands for these: it runs the same tests, and its report cannot be written by them.
 _RUNNER = r"((uv|poetry|pdm|pipenv|hatch)\s+run\s+)?(python3?\s+-[mI]+\s+)?"
@@ -33,12 +34,16 @@ class App:
 
 @dataclass(frozen=True)
 class Told:
-    """Commands as they are to be run; empty where our own runs stand for them. `notes` tell what came of the rest."""
+    """Commands as they are to be run; empty where our own runs stand for them. `notes` tell what came of the rest.
+
+    `shards` is in how many processes the tests run at once.
+    """
 
     unit: str = ""
     e2e: str = ""
     commands: tuple[str, ...] = ()
     app: App | None = None
+    shards: int = 1
     notes: tuple[str, ...] = ()
 
 
@@ -54,15 +59,26 @@ def read_told(base: Snapshot, head: Snapshot, spec: TestCommands | None) -> Told
     app, problem = _app(of_base.get("app"), "the base's .aicd.yml")
     if app is None and not problem and of_head.get("app") is not None:
         app, problem = _app(of_head.get("app"), "the change's .aicd.yml")
+    shards, unsplit = read_shards(tests.get("shards"))
     commands = spec.commands if spec and spec.commands else _commands(tests.get("commands"))
     told = Told(
         unit=(spec.unit if spec else None) or _text(tests.get("unit")),
         e2e=(spec.e2e if spec else None) or _text(tests.get("e2e")),
         commands=tuple(commands[:MOST_COMMANDS]),
         app=app,
-        notes=tuple(note for note in (*notes, problem) if note),
+        shards=shards,
+        notes=tuple(note for note in (*notes, problem, unsplit) if note),
     )
     return _without_ours(told)
+
+
+def read_shards(value: Any) -> tuple[int, str]:
+    """`tests.shards` as a number, and why not."""
+    if value is None:
+        return 1, ""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SHARDS:
+        return 1, f"tests.shards is not a whole number from 1 to {MOST_SHARDS}, so the tests ran in one process"
+    return value, ""
 
 
 def _without_ours(told: Told) -> Told:

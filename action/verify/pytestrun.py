@@ -41,7 +41,8 @@ class PytestOrder:
     """What to run. `config` are the settings in force, `config_data` their file's bytes; `paths` limits what is run.
 
     Without `paths` pytest collects what its settings say, but for `left_out`. `options` and `environment` are added. A
-    `disguised` run hides from the code that it is being tested.
+    `disguised` run hides from the code that it is being tested. `shard` is (number, of how many): of what is collected,
+    each runs the modules of its share.
     """
 
     purpose: Purpose
@@ -56,6 +57,7 @@ class PytestOrder:
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     disguised: bool = False
+    shard: tuple[int, int] = (0, 1)
 
 
 def run_pytest(order: PytestOrder, cell: Cell, inside: Path, timeout_seconds: float) -> PytestRun:
@@ -72,6 +74,7 @@ def run_pytest(order: PytestOrder, cell: Cell, inside: Path, timeout_seconds: fl
         "coverage": _coverage_order(order.coverage, cell),
         "tests": sorted(order.snapshot.test_paths),
         "disguised": order.disguised,
+        "shard": list(order.shard),
         # With a user id of its own nothing is found by its marks, so they may go.
         "hidden": [MARKER, "AICD_STACK"] if order.disguised and cell.account else [],
     }

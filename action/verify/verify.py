@@ -36,6 +36,7 @@ from action.verify.projectfile import read_told
 from action.verify.pytestrun import PytestOrder, PytestRun, run_pytest
 from action.verify.repository import Repository
 from action.verify.sandbox import Cell, Outcome, Tools, describe_isolation, open_cell
+from action.verify.sharding import merge_runs, split_order
 from action.verify.unmeasured import settle
 from action.verify.versions import tool_versions
 from controlplane.change import Change
@@ -183,7 +184,17 @@ class _Verification:
         return frozenset(path for path in paths if self.policy.may_rewrite(path))
 
     def _pytest(self, tools: Tools, name: str, order: PytestOrder) -> PytestRun:
-        return self._in_cell(tools, name, lambda cell: run_pytest(order, cell, self.area.inside, self._left()))
+        """Run an order, in as many cells as the project asks for."""
+        parts = split_order(order, self.told.shards)
+
+        def run(number: int) -> PytestRun:
+            cell_name = name if len(parts) == 1 else f"{name}-{number + 1}"
+            return self._in_cell(
+                tools, cell_name, lambda cell: run_pytest(parts[number], cell, self.area.inside, self._left())
+            )
+
+        with ThreadPoolExecutor(max_workers=max(1, min(len(parts), os.cpu_count() or 1))) as pool:
+            return merge_runs(list(pool.map(run, range(len(parts)))))
 
     def _settled(self, tools: Tools, order: PytestOrder, run: PytestRun) -> PytestRun:
         settled, note = settle(order, run, lambda name, again: self._pytest(tools, name, again))

@@ -2,7 +2,7 @@
 
 Started as `python -I -P bootstrap.py CHANNEL` with one JSON object on stdin: nonce, root, paths (put on sys.path),
 arguments, distributions (whose pytest plugins are loaded, and no other), coverage (null or settings), tests (what
-belongs to the tests), disguised and hidden. Writes no report: the parent makes them from the stream.
+belongs to the tests), disguised, hidden and shard. Writes no report: the parent makes them from the stream.
 
 A disguised run hides what it can of being a test run, so that code which behaves only while it is tested shows itself;
 it is started without -I -P, and `hidden` are variables that it takes out of its environment.
@@ -51,6 +51,7 @@ def main() -> int:
         calls=seal.seal_calls(*OURS),
         wire=tripwire.Tripwire(order["root"], order["tests"]),
         disguised=order["disguised"],
+        shard=order["shard"],
     )
     if order["disguised"]:
         sys.argv[:] = ["app"]

@@ -48,12 +48,16 @@ class Channel:
 
 @dataclass(frozen=True)
 class Watch:
-    """What is kept an eye on. `judges` and `calls` are seals, `wire` a tripwire; `disguised` hides pytest in a call."""
+    """What is kept an eye on. `judges` and `calls` are seals, `wire` a tripwire; `disguised` hides pytest in a call.
+
+    `shard` is (number, of how many).
+    """
 
     judges: Any
     calls: Any
     wire: Any
     disguised: bool
+    shard: tuple[int, int] = (0, 1)
 
 
 class Recorder:
@@ -78,10 +82,18 @@ class Recorder:
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        self._keep_share(items)
         before = [item.nodeid for item in items]
         yield
         kept = {item.nodeid for item in items}
         self._channel.send("deselected", ids=[node for node in before if node not in kept])
+
+    def _keep_share(self, items: list[pytest.Item]) -> None:
+        """Whole modules, dealt out in the order they are collected: every process deals them alike."""
+        number, count = self._watch.shard
+        modules = list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items))
+        mine = set(modules[number::count])
+        items[:] = [item for item in items if item.nodeid.partition("::")[0] in mine]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
