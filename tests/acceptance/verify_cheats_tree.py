@@ -122,7 +122,7 @@ def test_tool_of_the_project_shadowed(package: Package) -> Change:
     }
 
 
-def own_git_folder(package: Package) -> Change:
+def policy_of_its_own(package: Package) -> Change:
     return {
         ".aicd.yml": "integrity:\n  allow: [test-failed, test-vanished, test-weakened]\ndependencies: allow\n",
         package.tests: None,
@@ -146,7 +146,7 @@ ALL: dict[str, Callable[[Package], Change]] = {
         file_named_like_the_test_folder,
         judges_shadowed,
         test_tool_of_the_project_shadowed,
-        own_git_folder,
+        policy_of_its_own,
     )
 }
 _NOTHING = "def test_nothing():\n    assert 2 == 2\n"
