@@ -97,6 +97,10 @@ declare
 begin
     perform private.require_role('aicd_functions');
     perform private.refuse_large(p_event, 'The event', 16384);
+    -- A delivery from before that can do nothing new: what it tells is known, by its own id.
+    delete from private.webhook_deliveries where (source, delivery_id) in (
+        select old.source, old.delivery_id from private.webhook_deliveries as old
+        where received_at < now() - interval '90 days' order by received_at limit 100 for update skip locked);
     insert into private.webhook_deliveries (source, delivery_id) values ('github', p_delivery_id) on conflict do nothing;
     if not found then
         return jsonb_build_object('outcome', 'replayed', 'run_id', null);

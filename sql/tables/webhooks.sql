@@ -23,6 +23,8 @@ create table private.webhook_deliveries (
     received_at timestamptz not null default now(),
     primary key (source, delivery_id)
 );
+-- Serves the removal of what is older than a quarter of a year.
+create index idx_webhook_deliveries_received_at on private.webhook_deliveries (received_at);
 alter table private.webhook_deliveries enable row level security;
 revoke all on table private.webhook_deliveries from public, anon, authenticated, service_role;
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
-from controlplane.errors import BrokenPromise
+from controlplane.store.member import read_rows
 from functions._shared.api.told import SpecLine, SubmittedSpec
 
 Row = Mapping[str, Any]
@@ -48,15 +49,13 @@ def view_submitted(row: Row, *, duplicate: bool, notes: tuple[str, ...]) -> Subm
 
 def build(model: type[Model], facts: Row) -> Model:
     """Raises BrokenPromise when the database answers in another form than this version reads."""
-    try:
-        return model.model_validate(facts)
-    except ValidationError as error:
-        place = ".".join(str(step) for step in error.errors()[0]["loc"])
-        raise BrokenPromise(
-            f"The database's answer is not of the form that this version reads (at {place or 'the top'}).",
-            fix="Check that the migrations applied are those of this version.",
-            code="answer-not-understood",
-        ) from error
+    adapter: TypeAdapter[Model] = adapter_of(model)
+    return read_rows(adapter, facts)
+
+
+@functools.cache
+def adapter_of(model: type[Model]) -> TypeAdapter[Model]:
+    return TypeAdapter(model)
 
 
 def as_json(told: BaseModel) -> Any:
