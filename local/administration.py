@@ -48,6 +48,14 @@ class Administration:
         """
         return dict(self._call("create_project_v1", json.dumps(dict(project))))
 
+    def describe_projects(self, repo: str | None = None) -> list[dict[str, Any]]:
+        """All projects with their policies by repository, or the one of a repository in a list."""
+        return list(self._call("describe_projects_v1", repo))
+
+    def change_policy(self, repo: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The project with {key: value} changed in its policy and keys that are None taken away. Raises NotFound."""
+        return dict(self._call("change_policy_v1", repo, json.dumps(dict(changes))))
+
     def allow_sender(self, pattern: str, repo: str | None, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Let an address, or a domain as `*@example.com`, target a repository; None stands for every one.
 

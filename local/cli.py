@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "gmail": ("local.commands.gmail", "Authorise a mailbox at Google, or check that its credentials work."),
     "outbox": ("local.commands.outbox", "Show the work that waits or died, and requeue or drop it."),
     "token": ("local.commands.token", "Mint or revoke a role token."),
+    "project": ("local.commands.project", "Say in which repositories things are built, and what holds there."),
     "sprint": ("local.commands.sprint", "Show what waits or failed; approve, answer, retry or cancel it."),
     "member": ("local.commands.member", "Let people into organisations and projects, or take them out."),
     "sender": ("local.commands.sender", "Let people have things built by mail: how many, and for how much money."),

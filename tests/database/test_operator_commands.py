@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.commands.policykeys import KEYS
 from tests.database.world import SENDER, World, forbidden
 from tests.spoken import Aicd, speaker
 
@@ -121,6 +123,14 @@ def test_specification_is_cancelled_with_its_reason(world: World, aicd: Aicd) ->
         (("retention", "set", "table:messages", "3"), 1),
         (("retention", "set", "table:secrets", "30"), 1),
         (("ledger", "--since", "yesterday"), 2),
+        (("project", "policy", "acme/shop", "budget_usd_dya=5"), 2),
+        (("project", "policy", "acme/shop", "budget_usd_day=much"), 2),
+        (("project", "policy", "acme/shop", "budget_usd_day"), 2),
+        (("project", "policy", "acme/shop", "--unset", "budget"), 2),
+        (("project", "policy", "acme/none"), 1),
+        (("project", "policy", "acme/none", "planner=true"), 1),
+        (("project", "add", "acme/shop", "--repository-id", "7"), 2),
+        (("project", "add", "not a repository"), 1),
         (("sender", "allow", "*"), 1),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -173,6 +183,49 @@ def test_retention_is_listed_set_and_taken_back(world: World, aicd: Aicd) -> Non
     assert aicd("retention", "set", "bucket:specs", "forever", "--json").json["keep_days"] is None
 
 
+def test_policy_is_changed_key_by_key_and_is_on_record(world: World, aicd: Aicd) -> None:
+    said = aicd("project", "policy", "Acme/Shop", "budget_usd_day=5", "approval=required", 'branches=["main", "x/*"]')
+    assert said.out.splitlines() == ['approval="required"', 'branches=["main", "x/*"]', "budget_usd_day=5"]
+    changed = aicd("project", "policy", "acme/shop", "--unset", "approval", "budget_usd_day=7.5", "--json").json
+    assert changed == aicd("project", "policy", "acme/shop", "--json").json
+    assert changed == {"branches": ["main", "x/*"], "budget_usd_day": 7.5}
+    details = world.value(
+        "select details from audit_log where action = 'change_policy' order by created_at desc limit 1"
+    )
+    assert details["was"] == {"approval": "required", "budget_usd_day": 5}
+
+
+def test_every_key_that_is_read_somewhere_is_known_to_the_command_and_the_docs() -> None:
+    root = Path(__file__).parents[2]
+    reads = re.compile(
+        r"""policy(?:\.get\(|\[| -> | ->> )["']([a-z_]+)["']|"""
+        r"""policy_figure\([a-z_]*policy, '([a-z_]+)'|'(budget_usd_[a-z]+)'"""
+    )
+    found = {
+        next(filter(None, match.groups()))
+        for folder in ("sql/functions", "functions", "action", "controlplane")
+        for path in (root / folder).rglob("*")
+        if path.suffix in (".sql", ".py")
+        for match in reads.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert {"approval", "planner", "trusted_refs", "max_parallel_runs", "budget_usd_sprint"} <= found
+    assert found <= set(KEYS)
+    documented = (root / "docs" / "projects.md").read_text(encoding="utf-8")
+    assert [key for key in KEYS if f"`{key}`" not in documented] == []
+
+
+def test_project_is_added_pinned_and_listed(world: World, aicd: Aicd) -> None:
+    said = aicd("project", "add", "acme/tools", "--workflow", "build.yml")
+    assert (said.code, "not pinned" in said.err) == (0, True)
+    made = aicd("project", "add", "acme/tools", "--repository-id", "74", "--owner-id", "65", "--json").json
+    assert (made["workflow"], made["repository_id"]) == ("build.yml", "74")
+    lines = aicd("project", "list").out.splitlines()
+    assert [line.split("\t")[:5] for line in lines[1:]] == [
+        ["acme/shop", "acme", "main", "aicd.yml", "no"],
+        ["acme/tools", "acme", "main", "build.yml", "yes"],
+    ]
+
+
 def test_sender_is_allowed_with_limits_that_stay_until_they_are_changed(world: World, aicd: Aicd) -> None:
     aicd("sender", "allow", "bob@example.com", "--repo", "acme/shop", "--budget-day", "5", "--needs-approval")
     aicd("sender", "allow", "bob@example.com", "--repo", "acme/shop", "--budget-month", "50")
@@ -205,6 +258,8 @@ def test_members_tables_are_for_the_operator_alone(world: World) -> None:
         "add_member_v1": {"member": who | {"role": "owner"}},
         "remove_member_v1": {"member": who},
         "list_members_v1": {},
+        "describe_projects_v1": {},
+        "change_policy_v1": {"repo": "acme/shop", "changes": {"approval": None}},
         "list_sprints_v1": {},
         "list_senders_v1": {},
         "list_retention_v1": {},
