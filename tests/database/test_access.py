@@ -118,8 +118,18 @@ def rows_of(world: World, project_id: str) -> dict[str, set[str]]:
         "organisation_members": f"organisation_id = {organisation}",
         "projects": "id = %s",
         **dict.fromkeys(
-            ("project_members", "specs", "sprints", "runs", "artifacts", "agent_executions", "ledger", "audit_log",
-             "api_keys"), "project_id = %s",
+            (
+                "project_members",
+                "specs",
+                "sprints",
+                "runs",
+                "artifacts",
+                "agent_executions",
+                "ledger",
+                "audit_log",
+                "api_keys",
+            ),
+            "project_id = %s",
         ),
         # What came before any run is the specification's and not the run's.
         "status_events": "project_id = %s and run_id is not null",
