@@ -16,6 +16,7 @@ The SDK's own retries are off: it sleeps for as long as a Retry-After asks, and 
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,8 +70,10 @@ class Reply:
 
 
 class Claude:
-    """One model with one key. The address is ANTHROPIC_BASE_URL's, which the SDK reads; `charge` hears of every answer:
-    the API's id of it, the model, the usage.
+    """One model with one key. The address is ANTHROPIC_BASE_URL's, which the SDK reads.
+
+    `charge` hears of every answer: the API's id of it, the model, the usage. `allow` hears before each question how
+    many characters it has, and raises where that is too dear.
 
     Raises CallerError at once where the `anthropic` package is not installed.
     """
@@ -81,11 +84,13 @@ class Claude:
         model: str,
         charge: Callable[[str, str, Usage], None] = lambda _call, _model, _usage: None,
         *,
+        allow: Callable[[int], None] = lambda _characters: None,
         sleep: Callable[[float], None] = time.sleep,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self.model = model
         self._charge = charge
+        self._allow = allow
         self._sleep = sleep
         self._client = _open_client(key.get_secret_value(), timeout_seconds)
 
@@ -102,6 +107,7 @@ class Claude:
             "messages": list(turns),
             "output_config": {"format": {"type": "json_schema", "schema": dict(schema)}},
         }
+        self._allow(len(json.dumps(question, ensure_ascii=False)))
         message = self._patiently(lambda: self._client.messages.create(**question))
         usage = read_usage(message.usage.model_dump())
         self._charge(message.id, message.model, usage)

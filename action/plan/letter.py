@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from action.gitrepo.git import git
 from action.money import Ledger, Usage, load_prices
 from action.plan.claude import DEFAULT_MODEL, MOST_OUTPUT_TOKENS, Claude, LimitReached
 from action.plan.dialogue import Dialogue, Question
 from action.plan.nouns import Estimate, Planned, PlanRequest, Unplanned
 from action.plan.planner import plan_letter
-from action.plan.prompt import letter_words, load_prompt, repository_words
+from action.plan.prompt import load_prompt
 from action.plan.records import record_call
 from action.plan.repository import view_repository
 from action.released import Released
@@ -69,7 +70,7 @@ def plan_as_written(spec: Spec) -> Decided:
 def decide_letter(context: Context, started: Run, spec: Spec, dialogue: Dialogue) -> Decided | Asking | Released:
     """Raises CallerError with the reason where the letter cannot be planned."""
     claude, ledger = _open_model(context, started)
-    prompt = load_prompt(context.folder.repository, started.base)
+    prompt = load_prompt(context.folder.repository, _reviewed_commit(context, started))
     cache = context.settings.cache_directory or default_cache_dir()
     request = PlanRequest(
         spec=spec,
@@ -78,7 +79,6 @@ def decide_letter(context: Context, started: Run, spec: Spec, dialogue: Dialogue
         questions=dialogue.questions,
         answers=dialogue.answers,
     )
-    _require_budget(ledger, claude.model, request)
     journal = context.journal(started)
     journal.event(Phase.PLANNING, f"{claude.model} plans the letter", model=claude.model, prompt=prompt.sha256)
     try:
@@ -144,14 +144,18 @@ def _open_model(context: Context, started: Run) -> tuple[Claude, Ledger]:
     def charge(call: str, model: str, usage: Usage) -> None:
         ledger.add("planner", model, usage, call)
 
-    return Claude(settings.anthropic_api_key, settings.planner_model or DEFAULT_MODEL, charge), ledger
-
-
-def _require_budget(ledger: Ledger, model: str, request: PlanRequest) -> None:
-    """Before anything is spent: what both calls may cost at most must be left."""
-    characters = sum(
-        len(text) for text in (request.prompt, repository_words(request.repository), letter_words(request))
+    model = settings.planner_model or DEFAULT_MODEL
+    claude = Claude(
+        settings.anthropic_api_key,
+        model,
+        charge,
+        allow=lambda characters: _require_budget(ledger, model, characters),
     )
+    return claude, ledger
+
+
+def _require_budget(ledger: Ledger, model: str, characters: int) -> None:
+    """Before a question is sent: what it may cost at most must be left."""
     call = Usage(input_tokens=characters // CHARACTERS_PER_TOKEN, output_tokens=MOST_OUTPUT_TOKENS)
     most = ledger.table.cost(model, call)
     left = ledger.left()
@@ -161,6 +165,14 @@ def _require_budget(ledger: Ledger, model: str, request: PlanRequest) -> None:
             "Raise the budget (`max-budget-usd`, or the project's policy), or send a specification with its sprints.",
             "budget-exceeded",
         )
+
+
+def _reviewed_commit(context: Context, started: Run) -> str:
+    """Where the project's own prompt counts: the branch that pull requests go to. Work may begin on another one, on
+    which an agent has written before and nobody has looked at it."""
+    name = f"refs/remotes/origin/{started.target}^{{commit}}"
+    found = git(context.folder.repository, "rev-parse", "--verify", "--quiet", name, check=False)
+    return found.stdout.decode().strip() or started.base
 
 
 def _settle(context: Context, ledger: Ledger) -> None:

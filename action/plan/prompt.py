@@ -1,7 +1,7 @@
 """The words the model is given: our prompt, or the project's own, and the message with all that it is to plan from.
 
-A project's prompt is read from the commit that the work starts from, which the letter's sender cannot change. Whichever
-it was, its hash is recorded with the plan.
+A project's prompt is read from a commit that its maintainers have let in; neither a letter's sender nor an agent can
+change it there. Whichever it was, its hash is recorded with the plan.
 """
 
 from __future__ import annotations
