@@ -14,13 +14,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 from pydantic import ValidationError
 
+from action.loopback import BoundedServer
 from action.toolserver.desk import ToolDesk
 from action.toolserver.tools import TOOLS, Tool
 from controlplane.errors import AicdError
@@ -49,7 +50,7 @@ class ToolHost:
     desk: ToolDesk
     redact: Callable[[str], str] = field(default=str)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    _server: ThreadingHTTPServer | None = None
+    _server: BoundedServer | None = None
     _calls: list[ToolCall] = field(default_factory=list)
     _asked: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -123,31 +124,8 @@ def _refused(reason: str) -> dict[str, Any]:
     return {"is_error": True, "text": reason[:8_000], "data": None}
 
 
-class _Server(ThreadingHTTPServer):
-    """Answers at most so many connections at once; the next ones are closed unanswered."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, *arguments: Any) -> None:
-        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
-        super().__init__(*arguments)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is the caller's matter."""
+class _Server(BoundedServer):
+    most_at_once = MOST_AT_ONCE
 
 
 def _handler(host: ToolHost) -> type[BaseHTTPRequestHandler]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from action.build.agents.claude.allowance import allow
 from action.build.agents.claude.key import API, ClaudeKey
 from action.build.agents.claude.limits import LimitSeen, find_resume_time
 from action.build.agents.claude.meter import Meter
+from action.loopback import BoundedServer
 from action.money import Ledger
 
 MOST_REQUEST_BYTES = 40_000_000
@@ -219,29 +220,8 @@ class Refusal:
         return json.dumps({"type": "error", "error": {"type": self.kind, "message": self.message}}).encode()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def __init__(self, *arguments: Any) -> None:
-        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
-        super().__init__(*arguments)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke is the caller's matter."""
+class _Server(BoundedServer):
+    most_at_once = MOST_AT_ONCE
 
 
 def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
