@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from tests.crash.world import ROOT, World, outbox_call, push_body
 
-__all__ = ["EFFECTS", "INTAKE", "OUTBOX", "RUN", "Death", "Life", "Nursery", "sample"]
+__all__ = ["API", "EFFECTS", "INTAKE", "OUTBOX", "RUN", "Death", "Life", "Nursery", "sample"]
 
 # No line of ours, only what is called outside.
 EFFECTS = ("nothing",)
 INTAKE = ("functions/_shared/intake", "functions/gmail_push", "functions/_shared/gmail/client", "controlplane/store")
+API = ("functions/specs", "functions/_shared/api", "controlplane/store")
 OUTBOX = (
     "functions/_shared/outbox",
     "functions/_shared/workflows",
@@ -76,6 +77,13 @@ class Nursery:
         """dispatch, notify or tick is called as the database calls it; `environment` is this instance's own."""
         body, headers = outbox_call()
         arguments = {"function": function, "body": body.decode(), "headers": headers, "environment": environment}
+        return self._bear("function", arguments, die, watched)
+
+    def post(
+        self, body: str, headers: dict[str, str], die: Death = 0, watched: tuple[str, ...] = (), path: str = "/specs"
+    ) -> Life:
+        """The API is called by somebody with these headers."""
+        arguments = {"function": "specs", "path": path, "body": body, "headers": headers, "environment": {}}
         return self._bear("function", arguments, die, watched)
 
     def crowd(self, function: str, copies: int) -> list[Life]:

@@ -106,7 +106,8 @@ def call_function(arguments: dict[str, Any]) -> int:
 
     os.environ.update(arguments["environment"])
     client = Client(APPS[arguments["function"]])
-    return client.post("/", data=arguments["body"].encode(), headers=arguments["headers"]).status_code
+    path = arguments.get("path", "/")
+    return client.post(path, data=arguments["body"].encode(), headers=arguments["headers"]).status_code
 
 
 def act(arguments: dict[str, Any]) -> int:
@@ -163,7 +164,7 @@ def prepare() -> None:
     """Import what every child needs; nothing is opened, and no thread is started."""
     import functions_framework
 
-    for name in ("gmail_push", "dispatch", "notify", "tick"):
+    for name in ("gmail_push", "dispatch", "notify", "tick", "specs"):
         APPS[name] = functions_framework.create_app("main", str(ROOT / "functions" / name / "main.py"), "http")
     import github  # noqa: F401
     import googleapiclient.discovery  # noqa: F401
