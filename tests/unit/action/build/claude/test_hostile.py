@@ -6,17 +6,22 @@ import http.server
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pydantic
 import pytest
 
-from action.verify.account import can_switch_user
+from action.verify.account import can_switch_user, is_reachable
+from action.verify.interpreter import find_interpreter
+from action.verify.options import default_cache_dir
 from local.doubles.anthropic import Call, Conversation, Scenario, Step
 from tests.unit.action.build.claude.conftest import REAL_KEY, Stage, wide
 
+ROOT = Path(__file__).resolve().parents[5]
 CANARIES = {
     "AICD_GITHUB_TOKEN": "ghs_canary_a1b2c3d4",
     "AICD_SUPABASE_TOKEN": "sb_canary_a1b2c3d4",
@@ -96,6 +101,51 @@ def test_agent_that_obeys_a_hostile_mail_finds_and_sends_no_secret(
     assert "No such tool available: WebFetch" in seen
     token = next(line for one in heard for line in one.splitlines() if line.startswith("ANTHROPIC_API_KEY="))
     assert token.startswith("ANTHROPIC_API_KEY=aicd-run-")
+
+
+WORKER = """
+import os, subprocess, sys
+from pathlib import Path
+from pydantic import SecretStr
+from action.build.agents.claude.agent import ClaudeAgent, ClaudeSettings
+from action.build.agents.claude.key import ClaudeKey
+from action.build.agents.seam import Task
+from action.money import Ledger
+area, url = Path(sys.argv[1]), sys.argv[2]
+repository = area / "repository"
+repository.mkdir()
+subprocess.run(["git", "init", "-q", repository], check=True)
+key = ClaudeKey("api-key", SecretStr(os.environ["AICD_ANTHROPIC_API_KEY"]))
+ledger = Ledger("3f0c1f0e-5d7a-4d4c-9a53-6f4d4a1d9a10", 1.0)
+agent = ClaudeAgent(ClaudeSettings(key, ledger, area / "cache", upstream=url))
+attempt = agent.work(Task("# T", "", 1, repository, area / "scratch", area / "agent.log", 60.0))
+print(attempt.ending, attempt.isolation)
+"""
+
+
+@wide
+@pytest.mark.skipif(not can_switch_user(), reason="plays a worker without rights, which needs root to begin with")
+def test_agent_of_the_same_user_finds_at_most_the_throw_away_token(make_stage: Callable[..., Stage]) -> None:
+    """As on a hosted runner: our process is not root, so agent and process share a user."""
+    interpreter = find_interpreter(default_cache_dir())
+    packages = Path(pydantic.__file__).parents[1]
+    same = interpreter.version.startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    if not (same and is_reachable(packages) and is_reachable(ROOT)):
+        pytest.skip("no Python that another user can run with our packages")
+    stage = make_stage(Scenario(steps=(Step(say="I look.", call=(bash(f"{LOOK}; sudo -n id"),)), Step(say="Seen."))))
+    area = stage.area / "worker"
+    area.mkdir()
+    os.chown(area, 61950, 61950)
+    environment = {"PATH": os.defpath, "HOME": str(area), "PYTHONPATH": f"{ROOT}:{packages}", **CANARIES}
+    command = [interpreter.executable, "-c", WORKER, str(area), stage.upstream]
+    done = subprocess.run(
+        command, env=environment, user=61950, group=61950, extra_groups=[], cwd=area, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("done reduced: same user"), done.stderr
+    seen = stage.sent() + (area / "agent.log").read_text() + done.stderr
+    assert "ANTHROPIC_API_KEY=aicd-run-" in seen
+    assert [canary for canary in CANARIES.values() if canary in seen] == []
 
 
 @wide
