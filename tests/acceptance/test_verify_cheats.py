@@ -18,7 +18,7 @@ from tests.acceptance.verify_packages import CALC, PACKAGES, Package, make_repos
 
 pytestmark = pytest.mark.acceptance
 # The whole table takes many minutes; one package with a cheat of each kind, and every package with its fix, stand for
-# it. `make cheats` tries all of them on real packages.
+# it. docs/cheats.md says how all of them are tried on real packages.
 WIDE = os.environ.get("AICD_WIDE_TESTS") == "1"
 CHEATS = {**verify_cheats.ALL, **verify_cheats_code.ALL, **verify_cheats_tree.ALL}
 SAMPLE = {
