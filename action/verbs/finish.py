@@ -73,6 +73,6 @@ def _finish(context: Context, started: Run, result: Result, summary: dict[str, A
     except Conflict as error:
         context.console.warning(f"The run has another result already: {error}")
         return Result.FAILED
-    if answer.get("next_run_id"):
-        context.console.say(f"The next sprint's run is {answer['next_run_id']}")
+    for run_id in answer["next_run_ids"]:
+        context.console.say(f"A sprint that waited for this one has its run: {run_id}")
     return Result(answer["result"])
