@@ -40,7 +40,7 @@ help:
 	@touch $@
 
 # The environment in which target repositories are judged; made once, used by every run.
-.venv/.target: .venv/.local requirements/verify.txt
+.venv/.target: .venv/.local requirements/verify.txt requirements/security.txt
 	@echo "preparing the environment that judges (once)"
 	@$(BIN)/python -m action.verify.prepare
 	@touch $@

@@ -173,6 +173,9 @@ SAMPLES = (
     '{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}},"results":[{"level":"error"}]}]}',
     "a.py:1: error: Bad\nFound 1 error in 1 file (checked 1 source file)\n",
     "SF:a\nDA:1,1\nend_of_record\n",
+    '{"errors":[],"metrics":{"a.py":{"loc":3}},"results":[{"issue_severity":"LOW","line_number":1}]}',
+    '{"dependencies":[{"name":"a","version":"1","vulns":[{"id":"x","fix_versions":["2"]}]}],"fixes":[]}',
+    '{"auditReportVersion":2,"vulnerabilities":{"a":{"severity":"low","via":["b"]}},"metadata":{"vulnerabilities":{}}}',
 )
 
 
