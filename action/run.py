@@ -68,7 +68,7 @@ class BuildOutcome(Noun):
     out-of-money, cancelled, failed; paused and needs-input, when another run goes on.
 
     `resume_at` (ISO 8601) belongs to paused, `error` is a code for failed; `session` the agent's own id of what was
-    said, `feedback` what the next attempt would have been told.
+    said, `feedback` what the next attempt would have been told, `notes` are lines for the report.
     """
 
     agent: str
@@ -81,6 +81,7 @@ class BuildOutcome(Noun):
     error: str = ""
     session: str = ""
     feedback: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def cost_usd(self) -> float | None:

@@ -224,6 +224,7 @@ def _conclude(job: BuildJob, state: _State, ended: str, reason: str) -> tuple[Bu
         error=state.last.error if state.last else "",
         session=state.last.session if state.last else "",
         feedback=state.feedback,
+        notes=state.last.notes if state.last else (),
     )
     return outcome, None if head == job.run.base else _change(job, head)
 

@@ -67,7 +67,7 @@ def compose_report(
         started_at=run.started_at,
         duration_seconds=_seconds_between(run.started_at, ended_at),
         ci_url=run.ci_url,
-        notes=seen.notes,
+        notes=(*(outcome.notes if outcome else ()), *seen.notes),
         measures=measure(seen, verdict),
         spots=_spots(seen, verdict) if verdict else (),
         changed_covered=covered if is_known else None,

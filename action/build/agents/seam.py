@@ -19,7 +19,7 @@ class Attempt(Noun):
 
     `is_in_place` is true of an agent that knows what the branch must hold, once it holds that: then no difference is
     an answer, too. `resume_at` (ISO 8601) belongs to `paused`; `error` is a code where trying again in this run is of
-    no use; `details` is kept with the execution.
+    no use; `details` is kept with the execution, `notes` are lines for the report.
     """
 
     ending: Ending
@@ -34,6 +34,7 @@ class Attempt(Noun):
     resume_at: str = ""
     session: str = ""
     error: str = ""
+    notes: tuple[str, ...] = ()
     details: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -113,6 +113,7 @@ class ClaudeAgent:
             if judged.name == "session-lost":
                 self.session = Session(str(uuid.uuid4()))
                 judged, ended = self._run(work, _first_message(task))
+        after = states_after(settings.mcp, states, servers_of(ended.told.opening))
         entries = settings.ledger.entries("builder")[entries_before:]
         cost = settings.ledger.spent("builder") - spent_before
         said_usd = _number(ended.result.get("total_cost_usd"))
@@ -129,6 +130,7 @@ class ClaudeAgent:
             resume_at=judged.resume_at.isoformat(timespec="seconds") if judged.resume_at else "",
             session=self.session.id,
             error=judged.error,
+            notes=(f"Built by Claude Code {self.claude.version}.", *(_line(state) for state in after)),
             details={
                 "outcome": judged.name,
                 "claude_code": self.claude.version,
@@ -141,10 +143,7 @@ class ClaudeAgent:
                 "turns": ended.result.get("num_turns"),
                 # By the program's own count, this attempt alone: its total counts on over resumes.
                 "cost_usd_by_the_program": round(own_usd, 6),
-                "mcp_servers": [
-                    state.model_dump(mode="json", exclude={"tools"})
-                    for state in states_after(settings.mcp, states, servers_of(ended.told.opening))
-                ],
+                "mcp_servers": [state.model_dump(mode="json", exclude={"tools"}) for state in after],
                 "decisions": [one.title for one in settings.desk.decisions] if settings.desk else [],
             },
         )
@@ -268,6 +267,10 @@ class ClaudeAgent:
         for token in (work.proxy.token, *((work.host.token,) if work.host else ())):
             text = text.replace(token, "***")
         return self._settings.redact(text)
+
+
+def _line(state: ServerState) -> str:
+    return f"MCP server {state.name}: {state.status}{f', {state.reason}' if state.reason else ''}."
 
 
 def _first_message(task: Task) -> str:
