@@ -51,7 +51,8 @@ class MailboxCare:
         polled, more = False, None
         # Credentials that open no watch open no mail either.
         if not isinstance(trouble, MailboxUnusable) or trouble.code == TOPIC_UNUSABLE:
-            polled, more = self._try(mailbox, lambda: self._poll(mailbox, now), failures)
+            work = self._poll if renewed or mailbox.get("history_id") else self._begin
+            polled, more = self._try(mailbox, lambda: work(mailbox, now), failures)
         counts["watches_renewed"] += renewed
         counts["polled"] += polled
         counts["failed"] += bool(trouble or more)
@@ -76,6 +77,12 @@ class MailboxCare:
         watch = self.intake.gmail(str(mailbox["email"])).watch(self.topic)
         self.store.renew_mailbox(str(mailbox["mailbox_id"]), watch.history_id, watch.expires_at.isoformat())
         return True
+
+    def _begin(self, mailbox: Row, _now: datetime) -> bool:
+        """A mailbox whose first watch failed begins now, as with the watch: what is old was not written to us."""
+        newest = self.intake.gmail(str(mailbox["email"])).fetch_history_id()
+        self.store.advance_mailbox(str(mailbox["mailbox_id"]), newest)
+        return False
 
     def _poll(self, mailbox: Row, now: datetime) -> bool:
         pushed_at = moment(mailbox.get("last_push_at"))

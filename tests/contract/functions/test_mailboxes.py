@@ -117,16 +117,20 @@ def test_dead_mailbox_does_not_keep_the_others_from_their_mail_and_is_healed(lin
 
 
 def test_topic_without_publisher_is_recorded_and_the_mail_is_polled_meanwhile(line: Any, letter: Any) -> None:
-    line.deliver(letter())
+    line.deliver(letter(subject="of the time before us"))
     line.world.google.break_("gmail.users.watch", status=403, times=9)
-    answer = line.call(line.function("tick"))
+    tick = line.function("tick")
+    answer = line.call(tick)
     assert answer.json["errors"][0]["code"] == "gmail-topic"
+    assert outcomes(line) == []
+    line.deliver(letter())
+    line.call(tick)
     assert outcomes(line) == [(line.mailbox, "ACCEPTED")]
     [(error, fix)] = line.rows("select last_error, last_error_fix from public.mailboxes")
     assert "may not publish to the topic" in error
     assert "roles/pubsub.publisher" in fix
     line.world.google.post("faults")
-    line.call(line.function("tick"))
+    line.call(tick)
     assert line.rows("select last_error from public.mailboxes") == [(None,)]
 
 
