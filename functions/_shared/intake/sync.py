@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import structlog
 
@@ -98,7 +99,7 @@ class _Sync:
         self._store = intake.store
         self._plans_letters = intake.plans_letters
         self._gmail = intake.gmail(email)
-        self._reader = intake.reader(email)
+        self._open_reader = intake.reader
         self._mailbox_id = mailbox_id
         self._email = email
         self._senders = None if senders is None else tuple(senders)
@@ -106,6 +107,11 @@ class _Sync:
         # The cursor that the last mail's own transaction has moved to.
         self._reached: str | None = None
         self._report = SyncReport()
+
+    @cached_property
+    def _reader(self) -> Reader:
+        """Opened with the first mail: many a push brings none, and what reads mail takes long to import."""
+        return self._open_reader(self._email)
 
     def run(self, cursor: str | None) -> SyncReport:
         arrivals = fetch_arrivals(self._gmail, cursor)
