@@ -17,6 +17,11 @@ LOCKS: dict[str, Manager] = {"package-lock.json": "npm", "pnpm-lock.yaml": "pnpm
 DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 KEPT = ("name", "version", "overrides", "resolutions", "pnpm", *DEPENDENCIES)
 TEST_FILE = re.compile(r"\.(test|spec)\.[cm]?[jt]sx?$")
+# What chooses the tests and prepares them, in the file or in package.json.
+RUNNER_FILE = re.compile(
+    r"(^|/)((jest|vitest|karma|ava|cypress|playwright)\.(config|setup)\.[cm]?[jt]s(on)?|\.mocharc\.\w+|jest\.setup\.\w+)$"
+)
+RUNNER_KEYS = ("jest", "mocha", "ava", "vitest")
 TEST_FOLDERS = frozenset({"__tests__", "test", "tests", "__snapshots__"})
 PLACEHOLDER = "no test specified"
 
@@ -70,18 +75,34 @@ def is_node_test(path: str) -> bool:
 
 
 def with_tests_of(base: Snapshot, head: Snapshot) -> Snapshot:
-    """The head's product with the base's tests and scripts; the head itself where they do not differ."""
-    taken = {path for path in base.entries if is_node_test(path) and base.entries[path] != head.entries.get(path)}
-    before, after = _document(base), _document(head)
-    scripts = scripts_of(before or {})
-    same = after is None or not scripts or scripts == scripts_of(after)
-    if not taken and same:
+    """The head's product with the base's tests, runner's settings and scripts; the head itself if nothing differs."""
+    judges = {path for path in base.entries if is_node_test(path) or RUNNER_FILE.search(path)}
+    taken = {path for path in judges if base.entries[path] != head.entries.get(path)}
+    # A runner's settings that only the head has would take over from those in package.json.
+    tested = any(is_node_test(path) for path in base.entries)
+    added = head.entries.keys() - base.entries.keys() if tested else ()
+    dropped = {path for path in added if RUNNER_FILE.search(path)}
+    document = _with_runner_of(_document(base), _document(head))
+    if not taken and document is None and not dropped:
         return head
-    entries = {**head.entries, **{path: base.entries[path] for path in taken}}
-    contents = {**head.contents, **{path: base.contents[path] for path in taken if path in base.contents}}
-    if not same and after is not None:
-        contents["package.json"] = json.dumps({**after, "scripts": scripts}, indent=2).encode()
+    entries = {path: entry for path, entry in head.entries.items() if path not in dropped}
+    contents = {path: data for path, data in head.contents.items() if path not in dropped}
+    entries |= {path: base.entries[path] for path in taken}
+    contents |= {path: base.contents[path] for path in taken if path in base.contents}
+    if document is not None:
+        contents["package.json"] = json.dumps(document, indent=2).encode()
     return replace(head, entries=entries, contents=contents)
+
+
+def _with_runner_of(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The head's package.json with the base's scripts and runner's settings; None where they are the same."""
+    if after is None or not scripts_of(before or {}):
+        return None
+    assert before is not None
+    kept = {key: value for key, value in after.items() if key not in RUNNER_KEYS}
+    kept |= {key: before[key] for key in RUNNER_KEYS if key in before}
+    kept["scripts"] = scripts_of(before)
+    return None if kept == {**after, "scripts": scripts_of(after)} else kept
 
 
 def _document(snapshot: Snapshot) -> dict[str, Any] | None:

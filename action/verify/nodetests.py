@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from action.verify.account import can_switch_user, is_reachable
 from action.verify.bench import Bench
 from action.verify.browser import NO_BROWSER, find_chromium, link_browsers
 from action.verify.checkout import Snapshot, write_checkout
 from action.verify.junit import write_junit
 from action.verify.locking import build_once, mark_used
-from action.verify.nodeproject import NodeProject, read_node_project, with_tests_of
+from action.verify.nodeproject import NodeProject, read_node_project, scripts_of, with_tests_of
 from action.verify.npm import NpmFailed, run_npm
 from action.verify.orders import test_modules
 from action.verify.projectfile import NODE
@@ -68,11 +69,10 @@ def _run_unit(bench: Bench, name: str, snapshot: Snapshot, told: str, modules: P
     with bench.cell(name, roomy=True) as cell:
         report = cell.home / "report"
         reporting = reporting_of(script, report)
-        command = told or f"{manager} test"
-        words = reporting.words if not reporting.words or told or manager != "npm" else ("--", *reporting.words)
-        line = " ".join((command, *words))
+        line = " ".join((told or _script_line(project, manager, reporting), *reporting.words))
         lay_out(snapshot, modules, cell)
-        environment = {"CI": "1", "NO_COLOR": "1", "NO_UPDATE_NOTIFIER": "1", **reporting.environment}
+        environment = {"CI": "1", "NO_COLOR": "1", "NO_UPDATE_NOTIFIER": "1", "PATH": node_path(cell, manager)}
+        environment |= reporting.environment
         seconds = min(bench.left(), LONGEST_SECONDS)
         outcome = cell.run(("sh", "-c", line), timeout_seconds=seconds, environment=environment)
         data = _as_junit(reporting.form, read_file(report), bench.area.reports / f"{name}.junit.xml")
@@ -105,6 +105,7 @@ def _run_playwright(bench: Bench, modules: Path, chromium: Path, url: str) -> No
         lay_out(with_tests_of(bench.base, bench.head), modules, cell)
         environment = {
             "CI": "1",
+            "PATH": node_path(cell),
             "PLAYWRIGHT_JSON_OUTPUT_NAME": str(report),
             "PLAYWRIGHT_JSON_OUTPUT_FILE": str(report),
         }
@@ -120,6 +121,24 @@ def _run_playwright(bench: Bench, modules: Path, chromium: Path, url: str) -> No
     if data is not None:
         kept.write_bytes(data.replace(f"{cell.tree}/".encode(), b""))
     bench.keeper.keep_told("e2e", "playwright", command, outcome, kept if data is not None else None)
+
+
+def _script_line(project: NodeProject | None, manager: str, reporting: Reporting) -> str:
+    """The test script as its manager would run it.
+
+    With words of ours it is run as it is written: each manager tells its own options from the script's in its own way.
+    """
+    if project is None or not reporting.words:
+        return f"{manager} test"
+    before = scripts_of(project.document).get("pretest")
+    return " && ".join([*([before] if before else []), project.test_script])
+
+
+def node_path(cell: Cell, manager: str = "npm") -> str:
+    """The cell's PATH with the folders of the Node and the package manager that this job was set up with in front."""
+    found = [shutil.which(name) for name in ("node", manager)]
+    folders = dict.fromkeys(str(Path(path).parent) for path in found if path)
+    return os.pathsep.join([str(cell.tree / "node_modules" / ".bin"), *folders, cell.path])
 
 
 def reporting_of(script: str, report: Path) -> Reporting:
@@ -143,6 +162,8 @@ def prepare_modules(bench: Bench, project: NodeProject, purpose: str) -> Path | 
     reason = ""
     if shutil.which("node") is None or shutil.which(project.manager) is None:
         reason = NO_NODE if shutil.which("node") is None else f"{project.manager} is not installed on this machine"
+    elif not is_reachable(Path(shutil.which("node") or "")) and can_switch_user():
+        reason = f"the sandbox's user cannot reach {shutil.which('node')}; install Node for all users"
     elif project.dependencies and not project.lock:
         reason = "package.json has dependencies and no lock file; commit package-lock.json"
     else:

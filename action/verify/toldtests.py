@@ -15,7 +15,7 @@ from action.verify.bench import Bench
 from action.verify.checkout import Snapshot, write_checkout
 from action.verify.integrity.overlay import with_base_scripts
 from action.verify.nodeproject import read_node_project
-from action.verify.nodetests import lay_out, prepare_modules
+from action.verify.nodetests import lay_out, node_path, prepare_modules
 from action.verify.projectfile import NODE
 from action.verify.salvage import read_file, salvage_folder
 
@@ -63,6 +63,8 @@ def _run(bench: Bench, purpose: str, command: str, environment: Mapping[str, str
             write_checkout(snapshot, cell.tree, cell.owner)
         line = command.replace("{report}", shlex.quote(str(report)))
         told = {"CI": "1", "NO_COLOR": "1", "AICD_REPORT": str(report), **environment}
+        if project is not None:
+            told["PATH"] = node_path(cell, project.manager)
         seconds = min(bench.left(), LONGEST_SECONDS)
         outcome = cell.run(("sh", "-c", line), timeout_seconds=seconds, environment=told)
         reports = _salvage(report, bench.area.reports, name)

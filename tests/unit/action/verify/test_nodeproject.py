@@ -68,3 +68,24 @@ def test_tests_and_scripts_of_the_base_are_laid_over_the_change(snapshot: Make) 
     assert laid_over.contents["src/a.js"] == b"new"
     assert json.loads(laid_over.contents["package.json"]) == {"name": "x", "scripts": {"test": "jest"}}
     assert with_tests_of(base, base) is base
+
+
+def test_runner_settings_are_the_bases_too(snapshot: Make) -> None:
+    before = {"scripts": {"test": "jest"}, "jest": {"testMatch": ["**/*.test.js"]}}
+    after = {"scripts": {"test": "jest"}, "jest": {"testMatch": []}, "version": "2"}
+    base = {"package.json": json.dumps(before), "a.test.js": "", ".mocharc.json": "{}"}
+    head = {
+        "package.json": json.dumps(after),
+        "a.test.js": "",
+        ".mocharc.json": '{"ignore": "*"}',
+        "jest.config.js": "module.exports = {testMatch: []}",
+    }
+    laid = with_tests_of(snapshot(base), snapshot(head))
+    assert json.loads(laid.text("package.json")) == {**before, "version": "2"}
+    assert laid.text(".mocharc.json") == "{}"
+    assert "jest.config.js" not in laid.contents
+
+
+def test_first_runner_settings_of_a_project_without_tests_stay(snapshot: Make) -> None:
+    head = snapshot({"package.json": "{}", "vitest.config.ts": "x", "a.test.js": ""})
+    assert with_tests_of(snapshot({"package.json": "{}"}), head) is head
