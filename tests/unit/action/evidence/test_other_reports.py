@@ -176,6 +176,11 @@ DOCUMENTS = (
     '{"generalDiagnostics": [{"severity": "error", "range": {"start": {"line": 1}}}], "summary": {"errorCount": 1}}',
     '[{"filePath": "a", "messages": [{"ruleId": "x"}]}]',
     '[{"filename": "a", "location": {"row": 1}, "message": "m"}]',
+    '{"errors": [], "metrics": {"a": {"loc": 1}}, "results": [{"issue_severity": "LOW", "filename": "a"}]}',
+    '{"dependencies": [{"name": "a", "vulns": [{"id": "x", "fix_versions": ["1"]}]}], "fixes": []}',
+    '{"vulnerabilities": {"a": {"severity": "low", "via": [{"title": "x"}]}}, "metadata": {}}',
+    '{"advisories": {"1": {"severity": "low", "title": "x"}}, "metadata": {"vulnerabilities": {"low": 1}}}',
+    '{"error": {"summary": "x", "detail": ""}}',
 )
 
 
@@ -198,4 +203,4 @@ def test_value_of_any_other_shape_ends_in_figures_or_in_a_reason(read, document)
             file = read(json.dumps(changed))
             measured = file.tests or file.coverage or file.lighthouse is not None or file.issues is not None
             assert measured or (file.problems and file.could_be)
-            json.dumps([line.path for line in file.lines], ensure_ascii=False).encode()
+            json.dumps([*(line.path for line in file.lines), *file.findings], ensure_ascii=False).encode()
