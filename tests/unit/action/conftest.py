@@ -73,3 +73,20 @@ def call_verb(area: Path, origin: Path) -> Verb:
         )
 
     return call
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of moto's S3, a real server, with the bucket `reports`. It looks at no signature."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    client = boto3.client(
+        "s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    client.create_bucket(Bucket="reports")
+    yield address
+    server.stop()

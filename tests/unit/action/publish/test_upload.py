@@ -10,10 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from action.publish.artifacts import Artifact, artifact_in, artifact_of
@@ -99,20 +97,6 @@ def test_log_that_grew_since_it_was_noted_is_said_to_be_what_is_stored(tmp_path:
     store = Recorder()
     upload(StorageShelf(store), store, RUN_ID, [noted])
     assert store.rows[0]["sha256"] == hashlib.sha256(b"one *** two").hexdigest()
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """The address of moto's server, with the bucket `reports`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
-    client = boto3.client(
-        "s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
-    client.create_bucket(Bucket="reports")
-    yield address
-    server.stop()
 
 
 def settings(address: str, **more: str) -> Settings:

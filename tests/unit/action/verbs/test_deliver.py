@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -11,8 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
+from controlplane.s3 import S3Keys, parse_store, presign
 from tests.unit.action.conftest import ROOT, Verb, run_git
 
 SPEC = """
@@ -55,6 +59,14 @@ def failure(area: Path) -> dict[str, Any]:
     return document
 
 
+def fetch_kept(s3: str, place: dict[str, str], said: dict[str, Any]) -> dict[str, bytes]:
+    """By name, what the bucket holds of the artifacts that the summary lists."""
+    store, keys = parse_store(place["STORE"], s3), S3Keys("us", SecretStr(place["SECRET"]))
+    listed = {one["name"]: one["id"] for one in said["artifacts"] if one["id"]}
+    links = {name: presign(store, keys, "GET", f"{said['run_id']}/{one}", 60) for name, one in listed.items()}
+    return {name: httpx.get(link).raise_for_status().content for name, link in links.items()}
+
+
 def test_deliver_of_files_that_meet_the_dod_pushes_a_branch_with_our_trailers(
     area: Path, origin: Path, call_verb: Verb
 ) -> None:
@@ -70,12 +82,22 @@ def test_deliver_of_files_that_meet_the_dod_pushes_a_branch_with_our_trailers(
 
 
 def test_deliver_that_misses_the_dod_still_publishes_and_exits_with_one(
-    area: Path, origin: Path, call_verb: Verb
+    area: Path, origin: Path, call_verb: Verb, s3: str
 ) -> None:
+    """Also the artifacts, here to a bucket, which needs no control plane."""
     write_spec(area, needed=9)
-    done = call_verb("deliver")
+    place = {"STORE": "s3://reports/ci", "SECRET": "canary-0123456789abcdef"}
+    done = call_verb("deliver", AICD_ARTIFACT_STORE=place["STORE"], AICD_S3_ENDPOINT=s3, AICD_S3_ACCESS_KEY_ID="us",
+                     AICD_S3_SECRET_ACCESS_KEY=place["SECRET"])  # fmt: skip
     assert done.returncode == 1
     said = summary(area)
+    kept = fetch_kept(s3, place, said)
+    assert {"verdict.json", "report.html", "evidence-bundle.zip", "change.patch"} <= kept.keys()
+    assert json.loads(kept["verdict.json"])["result"] == "FAILED"
+    assert all(
+        hashlib.sha256(kept[one["name"]]).hexdigest() == one["sha256"] for one in said["artifacts"] if one["sha256"]
+    )
+    assert place["SECRET"].encode() not in b"".join(kept.values())
     assert (said["status"], said["verdict"]["result"], said["failure"]) == ("FAILED", "FAILED", None)
     assert run_git(origin, "rev-parse", said["branch"]) == said["commit"]
 
