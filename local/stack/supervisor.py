@@ -19,13 +19,7 @@ from typing import Self
 
 from controlplane.errors import OutsideError
 from local.stack.double_setup import prepare_github, prepare_mailbox, read_problems
-from local.stack.identity import (
-    PUSH_ACCOUNT,
-    SCHEDULER_ACCOUNT,
-    StackIdentity,
-    make_secret,
-    save_identity,
-)
+from local.stack.identity import PUSH_ACCOUNT, StackIdentity, make_secret, save_identity
 from local.stack.places import REPOSITORY_ROOT, make_private, shipped
 from local.stack.ports import choose_ports
 from local.stack.processes import Child, start_child
@@ -35,18 +29,6 @@ from local.stack.webhook import Relay
 
 STOP_SECONDS = 8.0
 TOKEN_SECONDS = 30 * 24 * 3600
-FUNCTIONS = {
-    "gmail-push": "gmail_push",
-    "dispatch": "dispatch",
-    "notify": "notify",
-    "tick": "tick",
-    "health": "health",
-    "runner-token": "runner_token",
-    "specs": "specs",
-    "webhook": "webhook",
-    "github-webhook": "github_webhook",
-    "mcp": "mcp",
-}
 
 
 @dataclass(frozen=True)
@@ -245,44 +227,11 @@ class Stack:
         }
 
     def _start_functions(self, logs: Path, ports: dict[str, int], grant: dict[str, str]) -> None:
-        from controlplane.tokens import mint_token
+        from local.stack.functions import function_command, function_environments
 
-        identity = self.identity
-        google = identity.url("google")
-        token = mint_token(identity.signing_jwk, "aicd_functions", TOKEN_SECONDS)
-        shared = {
-            "SUPABASE_URL": identity.url("api"),
-            "SUPABASE_PUBLISHABLE_KEY": identity.publishable_key,
-            "AICD_FUNCTIONS_TOKEN": token.token,
-            "AICD_OUTBOX_SECRET": identity.outbox_secret,
-            "AICD_GITHUB_WEBHOOK_SECRET": identity.github_webhook_secret,
-            "AICD_SCHEDULER_SERVICE_ACCOUNT": SCHEDULER_ACCOUNT,
-            "AICD_PUSH_AUDIENCE": identity.url("gmail-push") + "/",
-            "AICD_PUSH_SERVICE_ACCOUNT": PUSH_ACCOUNT,
-            "AICD_GITHUB_TOKEN": identity.github_token,
-            "GITHUB_API_URL": identity.url("github"),
-            "GMAIL_API_ENDPOINT": google + "/",
-            "GMAIL_CLIENT_ID": grant["client_id"],
-            "GMAIL_CLIENT_SECRET": grant["client_secret"],
-            "GMAIL_REFRESH_TOKEN": grant["refresh_token"],
-            "GMAIL_TOPIC": "projects/aicd-local/topics/gmail",
-            "GOOGLE_TOKEN_URI": grant["token_uri"],
-            "GOOGLE_CERTS_URL": f"{google}/oauth2/v1/certs",
-            "AICD_PLANNER": "on" if self._options.planner else "off",
-            "THREADS": "8",
-        }
-        # The signing key is in this one function only.
-        minting = {
-            "AICD_SIGNING_JWK": json.dumps(identity.signing_jwk),
-            "AICD_RUNNER_TOKEN_AUDIENCE": identity.url("runner-token"),
-            "GITHUB_OIDC_ISSUER": identity.url("github"),
-        }
-        for name, folder in FUNCTIONS.items():
-            source = REPOSITORY_ROOT / "functions" / folder / "main.py"
-            command = ["-m", "functions_framework", "--source", str(source), "--target", "main", "--host", "127.0.0.1"]
-            command += ["--port", str(ports[name])]
-            own = minting if name == "runner-token" else {"AICD_SCHEDULER_AUDIENCE": identity.url(name)}
-            self._start_part(name, command, logs, ports, {**shared, **own})
+        environments = function_environments(self.identity, grant, plans_letters=self._options.planner)
+        for name, own in environments.items():
+            self._start_part(name, function_command(name, ports[name]), logs, ports, own)
 
     def _start_part(
         self, name: str, arguments: list[str], logs: Path, ports: dict[str, int], own: dict[str, str]
