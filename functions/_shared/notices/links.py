@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from controlplane.errors import NotFound
 from functions._shared.bucket import Bucket
-from functions._shared.notices.notice import Notice
+from functions._shared.notices.notice import ArtifactLine, Notice
 from functions._shared.ports import NotifyStore
 
 EXPIRES_AFTER_SECONDS = 7 * 24 * 3_600
 MOST_LINKS = 20
 REPORT = "report.html"
+# A run may leave a thousand files; what people ask for first is linked first. Others come after these.
+FIRST = ("report", "summary", "verdict", "bundle", "patch", "sarif", "junit", "coverage")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Link:
 def sign_links(notice: Notice, store: NotifyStore, bucket: Bucket | None = None) -> tuple[Link, ...]:
     """One link for each artifact that is still there, the report first. A bucket that is not ours gets none."""
     found: list[Link] = []
-    for artifact in sorted(notice.run.artifacts, key=lambda item: item.name != REPORT)[:MOST_LINKS]:
+    for artifact in sorted(notice.run.artifacts, key=_rank)[:MOST_LINKS]:
         if artifact.store:
             if bucket is not None and bucket.holds(artifact.store):
                 url = bucket.sign(artifact.path, EXPIRES_AFTER_SECONDS, artifact.name)
@@ -40,3 +42,8 @@ def sign_links(notice: Notice, store: NotifyStore, bucket: Bucket | None = None)
             continue
         found.append(Link(name, url, artifact.size))
     return tuple(found)
+
+
+def _rank(artifact: ArtifactLine) -> tuple[bool, int]:
+    rank = FIRST.index(artifact.kind) if artifact.kind in FIRST else len(FIRST)
+    return artifact.name != REPORT, rank

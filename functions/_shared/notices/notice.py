@@ -14,6 +14,7 @@ from functions._shared.notices.planning import UNPLANNED, PlanFacts, QuestionLin
 
 Template = Literal["spec_received", "spec_invalid", "spec_cancelled", "needs_input", "needs_approval", "report"]
 
+MOST_ARTIFACTS = 2_000
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
 
 
@@ -42,6 +43,7 @@ class ArtifactLine(Noun):
 
     name: str
     path: str
+    kind: str = ""
     size: int | None = None
     store: str = ""
     encoding: str = ""
@@ -140,7 +142,9 @@ def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
         commit=text(summary.get("commit") or run.get("commit"), 64),
         cost_usd=number(summary.get("cost_usd", summary.get("cost"))),
         duration_seconds=number(summary.get("duration_seconds")),
-        artifacts=tuple(_artifact(item) for item in items(description.get("artifacts")) if item.get("storage_path")),
+        artifacts=tuple(
+            _artifact(item) for item in items(description.get("artifacts"), MOST_ARTIFACTS) if item.get("storage_path")
+        ),
     )
 
 
@@ -175,6 +179,7 @@ def _artifact(item: Mapping[str, Any]) -> ArtifactLine:
     return ArtifactLine(
         name=name,
         path=text(item.get("storage_path"), 300),
+        kind=text(item.get("kind"), 100),
         size=whole(item.get("size")),
         store=text(item.get("store"), 300),
         encoding=text(item.get("encoding"), 20),

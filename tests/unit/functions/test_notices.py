@@ -13,7 +13,7 @@ from controlplane.errors import NotFound
 from functions._shared.bucket import read_bucket
 from functions._shared.notices.compose import compose_mail
 from functions._shared.notices.headers import reply_subject, thread_of
-from functions._shared.notices.links import Link, sign_links
+from functions._shared.notices.links import MOST_LINKS, Link, sign_links
 from functions._shared.notices.notice import Notice, read_notice
 from functions._shared.settings import Environment, Misconfigured
 
@@ -160,6 +160,17 @@ def test_report_comes_first_among_the_links_and_lives_seven_days() -> None:
     links = sign_links(notice(), Signer())  # type: ignore[arg-type]
     assert [link.name for link in links] == ["report.html", "summary.json"]
     assert "s=604800" in links[0].url
+
+
+def test_of_a_thousand_files_those_are_linked_that_people_ask_for() -> None:
+    logs = [{"name": f"logs/{n}.log", "kind": "log", "storage_path": f"r-1/{n}"} for n in range(1000)]
+    asked = [
+        {"name": f"{kind}.x", "kind": kind, "storage_path": f"r-1/{kind}"} for kind in ("junit", "bundle", "verdict")
+    ]
+    page = {"name": "report.html", "kind": "report", "storage_path": "r-1/p"}
+    links = sign_links(notice(artifacts=[*logs, *asked, page]), Signer())  # type: ignore[arg-type]
+    assert [link.name for link in links[:5]] == ["report.html", "verdict.x", "bundle.x", "junit.x", "logs/0.log"]
+    assert len(links) == MOST_LINKS
 
 
 BUCKET = {
