@@ -117,7 +117,7 @@ def _order_from_control_plane(context: Context) -> Order | None:
             "Send it again.",
             "spec-changed",
         )
-    found = _placed(found, answer["project"]["repo"])
+    found = _placed(found, answer["project"]["repo"], answer["spec"].get("title") or "")
     previous = answer.get("previous") or {}
     plan = answer["sprint"].get("plan_json")
     return Order(
@@ -143,11 +143,14 @@ def _order_from_control_plane(context: Context) -> Order | None:
     )
 
 
-def _placed(found: Spec, repo: str) -> Spec:
-    """A letter that names no repository is for the one that the front door found for it."""
+def _placed(found: Spec, repo: str, title: str) -> Spec:
+    """A letter that names no repository is for the one that the front door found for it; its title is the mail's."""
     if found.repo and found.repo.lower() != repo.lower():
         raise Conflict(f"The specification is for {found.repo}, its project for {repo}.")
-    return found.model_copy(update={"repo": repo, "project": found.project or repo.partition("/")[2]})
+    facts = {"repo": repo, "project": found.project or repo.partition("/")[2]}
+    if found.format == "text" and title:
+        facts["title"] = title
+    return found.model_copy(update=facts)
 
 
 def _announced(context: Context, answer: dict[str, Any]) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from controlplane.dod import DefinitionOfDone
@@ -11,6 +12,10 @@ from controlplane.specfile.document import SpecDocument, SprintSection, StorySec
 from controlplane.specfile.names import find_repository
 
 _TITLE_LENGTH = 120
+# A letter's first lines say to whom and where; what it is about comes after.
+_NO_TITLE = re.compile(
+    r"(?:repo|repository)\s{0,8}[:=].{0,200}|.{0,40}[,!]|(?:hello|hi|hallo|dear .{0,40})", re.IGNORECASE
+)
 
 
 def assemble_spec(document: SpecDocument, unknown: dict[str, Any], letter: str, sha256: str, found: Format) -> Spec:
@@ -41,7 +46,8 @@ def assemble_spec(document: SpecDocument, unknown: dict[str, Any], letter: str, 
 def assemble_letter(text: str, sha256: str, found: Format) -> Spec:
     """A letter has no plan; the repository is the one it names, empty if it names none or several."""
     repo = find_repository(text)
-    first = next((line.strip(" #*\t") for line in text.splitlines() if line.strip(" #*\t")), "")
+    lines = [line.strip(" #*\t") for line in text.splitlines() if line.strip(" #*\t")]
+    first = next((line for line in lines if not _NO_TITLE.fullmatch(line)), lines[0] if lines else "")
     return Spec(
         project=repo.partition("/")[2], repo=repo, title=_one_line(first), format=found, sha256=sha256, letter=text
     )

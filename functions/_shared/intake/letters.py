@@ -5,6 +5,7 @@ Everything here happens after the sender was proven and found on the allow-list,
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from controlplane.message import LETTER_NAME, Message
@@ -17,6 +18,7 @@ from functions._shared.ports import IntakeStore
 
 ANSWER = Decision(MessageState.ACCEPTED, "answer")
 NO_QUESTION = "no-question"
+_PREFIXES = re.compile(r"^(?:\s*(?:re|aw|sv|antw|fwd?|wg|tr|rv)\s*:)+", re.IGNORECASE)
 
 
 def answer_question(envelope: Envelope, message: Message, decision: Decision, store: IntakeStore) -> str | None:
@@ -68,12 +70,14 @@ def place_letters(
             problems.append(("repository-missing", repository_missing(name, found["repositories"], found["total"])))
         elif needs_planner(spec) and not (plans_letters if found["planner"] is None else found["planner"]):
             problems.append(("planning-off", planning_off(name)))
-        placed.append(_at(checked, spec, repo))
+        placed.append(_at(checked, spec, repo, message.subject))
     if problems:
         return Decision(MessageState.INVALID, problems[0][0], tuple(problem for _, problem in problems))
     return replace(decision, specs=tuple(placed))
 
 
-def _at(checked: CheckedSpec, spec: Spec, repo: str) -> CheckedSpec:
-    placed = spec.model_copy(update={"repo": repo, "project": spec.project or repo.partition("/")[2]})
-    return replace(checked, check=checked.check.model_copy(update={"spec": placed}))
+def _at(checked: CheckedSpec, spec: Spec, repo: str, subject: str) -> CheckedSpec:
+    """With its repository, and with the mail's subject as its title: a letter begins with a greeting."""
+    title = _PREFIXES.sub("", subject).strip() if spec.format == "text" else ""
+    facts = {"repo": repo, "project": spec.project or repo.partition("/")[2], "title": title or spec.title}
+    return replace(checked, check=checked.check.model_copy(update={"spec": spec.model_copy(update=facts)}))

@@ -134,6 +134,7 @@ def test_letter_is_planned_and_the_same_run_goes_on_with_its_first_sprint(desk: 
     assert (planning["confidence"], planning["estimate"]["cost_usd"], len(planning["prompt_sha256"])) == (0.9, 1.23, 64)
     assert f'"branch": "aicd/{spec_id[:8]}/subtract"' in (folder / "run.json").read_text()
     assert '"US1.2"' in (folder / "sprint.json").read_text()
+    assert json.loads((folder / "run.json").read_text())["title"] == "A wish"
     assert not (folder / "released.json").exists()
     spent = desk.line.rows("select kind, model, output_tokens, cost_usd > 0 from public.ledger")
     assert spent == [("planner", "claude-opus-5-5", 200, True)]

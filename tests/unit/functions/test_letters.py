@@ -114,6 +114,23 @@ def test_letter_without_a_repository_gets_the_one_that_the_database_knows() -> N
     assert desk.asked == [("ada@example.org", "", "m-1", "t-7")]
 
 
+@pytest.mark.parametrize(
+    ("subject", "title"),
+    [
+        ("A basket, please", "A basket, please"),
+        ("Re: AW: Fwd: A basket", "A basket"),
+        ("Re: ", "I wish for a basket."),
+        ("", "I wish for a basket."),
+    ],
+)
+def test_letter_is_called_what_its_mail_is_called(subject: str, title: str) -> None:
+    message = mail("Hello,\n\nI wish for a basket.").model_copy(update={"subject": subject})
+    desk = Desk(repo="acme/shop", total=1)
+    placed = place_letters(envelope(), message, decision(message), desk, plans_letters=True)  # type: ignore[arg-type]
+    assert placed.specs[0].check.spec is not None
+    assert placed.specs[0].check.spec.title == title
+
+
 def test_letter_that_may_be_for_several_repositories_is_asked_for_which() -> None:
     placed = place("I wish for a basket.", Desk(repositories=["acme/bakery", "acme/shop"], total=30))
     assert (placed.state, placed.reason) == (MessageState.INVALID, "repository-missing")

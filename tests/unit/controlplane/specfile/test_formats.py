@@ -140,7 +140,22 @@ def test_charset_is_told_by_the_bytes(charset: str) -> None:
 def test_letter_has_no_plan_and_finds_its_repository() -> None:
     check = check_spec(b"Hello,\n\nplease add a basket to https://github.com/acme/shop. Thanks!")
     assert check.spec is not None
-    assert (check.valid, check.spec.plan, check.spec.repo, check.spec.title) == (True, None, "acme/shop", "Hello,")
+    assert (check.valid, check.spec.plan, check.spec.repo) == (True, None, "acme/shop")
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Hello,\n\nplease add a basket. Thanks!", "please add a basket. Thanks!"),
+        ("repository: acme/shop\n\nDear team,\nA basket for the shop\nand more", "A basket for the shop"),
+        ("# A basket\n\nPlease.", "A basket"),
+        ("Hi!", "Hi!"),
+        ("", ""),
+    ],
+)
+def test_letter_is_called_by_its_first_line_that_says_something(text: str, title: str) -> None:
+    spec = check_spec(text.encode(), "letter.txt").spec
+    assert (spec.title if spec else "") == title
 
 
 def test_letter_without_a_repository_is_valid_with_a_note() -> None:
