@@ -14,7 +14,9 @@ from controlplane.specfile.names import find_repository
 _TITLE_LENGTH = 120
 # A letter's first lines say to whom and where; what it is about comes after.
 _NO_TITLE = re.compile(
-    r"(?:repo|repository)\s{0,8}[:=].{0,200}|.{0,40}[,!]|(?:hello|hi|hallo|dear .{0,40})", re.IGNORECASE
+    r"(?:repo|repository)\s{0,8}[:=].{0,200}|[^.?!]{0,30},"
+    r"|(?:hello|hi|hey|dear|good|hallo|guten|liebe[rs]?|bonjour|hola|ciao)\b[^.?]{0,30}",
+    re.IGNORECASE,
 )
 
 

@@ -149,6 +149,8 @@ def test_letter_has_no_plan_and_finds_its_repository() -> None:
         ("Hello,\n\nplease add a basket. Thanks!", "please add a basket. Thanks!"),
         ("repository: acme/shop\n\nDear team,\nA basket for the shop\nand more", "A basket for the shop"),
         ("# A basket\n\nPlease.", "A basket"),
+        ("Guten Morgen!\nHey, add a basket. Thanks!", "Hey, add a basket. Thanks!"),
+        ("Add a basket!\nNow.", "Add a basket!"),
         ("Hi!", "Hi!"),
         ("", ""),
     ],
