@@ -62,6 +62,8 @@ create table public.sprints (
 );
 -- Policy column first.
 create index idx_sprints_project_id on public.sprints (project_id, created_at desc, id);
+-- Serves search_specs_v1: the few sprints that wait or run.
+create index idx_sprints_state on public.sprints (project_id, state);
 -- Serves wake_sprints_v1.
 create index idx_sprints_resume_at on public.sprints (resume_at) where state = 'PAUSED';
 -- Serves ingest_reply_v1: the few that wait for an answer.
