@@ -17,6 +17,7 @@ from action.verify.scan import Scan, tree_of
 from controlplane.errors import AicdError
 
 _EXCEPTION = re.compile(rb"(#\s*)nosec", re.IGNORECASE)
+_SAYS_SOMETHING = re.compile(rb"[^#]*\w")
 _DISARMED = rb"\1not believed: no-sec"
 # By itself bandit leaves out every path that holds `CVS`, `.tox` and the like, wherever; no path holds this.
 _EXCLUDE_NOTHING = "//"
@@ -53,21 +54,30 @@ def _program(bench: Bench) -> Path:
 
 
 def _without_new_exceptions(head: dict[str, bytes], base: dict[str, bytes]) -> tuple[dict[str, bytes], int]:
-    known = {line.strip() for data in base.values() for line in data.splitlines() if _EXCEPTION.search(line)}
+    """The head's sources with the exceptions disarmed that the base does not have, and how many these were.
+
+    A line may have moved here from any file of the base, unless it is a bare bracket: that one would end any statement.
+    """
+    moved = {line for data in base.values() for line in _exceptions(data) if _SAYS_SOMETHING.match(line)}
     count = 0
 
-    def disarm(line: bytes) -> bytes:
+    def disarm(line: bytes, known: set[bytes]) -> bytes:
         nonlocal count
         if line.strip() in known or not _EXCEPTION.search(line):
             return line
         count += 1
         return _EXCEPTION.sub(_DISARMED, line)
 
-    contents = {
-        path: b"".join(map(disarm, data.splitlines(keepends=True))) if _EXCEPTION.search(data) else data
-        for path, data in head.items()
-    }
+    def disarm_file(path: str, data: bytes) -> bytes:
+        known = moved | _exceptions(base.get(path, b""))
+        return b"".join(disarm(line, known) for line in data.splitlines(keepends=True))
+
+    contents = {path: disarm_file(path, data) if _EXCEPTION.search(data) else data for path, data in head.items()}
     return contents, count
+
+
+def _exceptions(data: bytes) -> set[bytes]:
+    return {line.strip() for line in data.splitlines() if _EXCEPTION.search(line)}
 
 
 def _settings(base: Snapshot) -> tuple[tuple[str, ...], dict[str, bytes]]:

@@ -24,6 +24,7 @@ from controlplane.evidence import EvidenceFile
 
 Snap = Callable[..., Snapshot]
 SHELL = "import os\n\n\ndef run(text):\n    return os.system(text){}\n"
+BRACKET = "import os\n\nos.system(\n    input()\n)  # nosec\n"
 LOCK = '{"lockfileVersion": 3, "packages": {"": {}, "node_modules/a": {"version": "1.0.0"}}}'
 
 
@@ -52,6 +53,8 @@ def scanned(scan: Scan, folder: Path) -> EvidenceFile:
         ({}, {"a.py": SHELL.format("  # nosec")}, {"high": 1}, 1),
         ({}, {"a.py": SHELL.format("  #NOSEC: B605")}, {"high": 1}, 1),
         ({"a.py": SHELL.format("  # nosec")}, {"b/a.py": SHELL.format("  # nosec")}, {}, 0),
+        ({"b.py": BRACKET}, {"a.py": BRACKET}, {"high": 1}, 1),
+        ({"b.py": BRACKET}, {"b.py": "X = 1\n" + BRACKET}, {}, 0),
         ({}, {"a.py": "X = 1\n", "tests/test_a.py": SHELL.format("")}, {}, 0),
         ({}, {"pkg/myCVS.py": SHELL.format("")}, {"high": 1}, 0),
         ({}, {".tox/a.py": SHELL.format("")}, {"high": 1}, 0),
