@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from action.context import Context
 
 NAME = "released"
-# What may still run after a release: taking over the folder from another run.
-NEVER_IDLE = ("start", "receive")
+# What may still run after a release: beginning anew in a folder that another run has left.
+NEVER_IDLE = ("start", "receive", "deliver")
 WORDS = {
     "PAUSED": "Paused",
     "NEEDS_INPUT": "The requester is asked",
