@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from controlplane.report import Earlier
 from tests.database.world import Persona, World, forbidden, refused
 
 pytestmark = pytest.mark.database
@@ -315,6 +316,7 @@ def test_earlier_figures_are_the_bases_else_those_of_the_last_run_that_passed(wo
     assert set(base) == {"commit", "finished_at", "is_base", "tests", "passed", "coverage", "e2e_passed",
                          "lighthouse_score", "duration_seconds"}  # fmt: skip
     assert (base["tests"], base["passed"], base["e2e_passed"], base["duration_seconds"]) == (9, 8, None, 61.5)
+    assert Earlier.model_validate(base).coverage == 0.5
 
 
 def test_another_projects_figures_are_nobodys_earlier_ones(world: World) -> None:
