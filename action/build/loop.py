@@ -31,6 +31,7 @@ FINAL = {
     "out-of-money": "out-of-money",
     "cancelled": "cancelled",
 }
+MOST_SUMMARY = 2_000
 # What is said of a run also when it left no change.
 KEPT_ENDINGS = (*FINAL.values(), "failed")
 STOPS = {"cancelled": "the specification was cancelled", "out-of-money": "the budget is spent"}
@@ -157,7 +158,8 @@ def _let_work(job: BuildJob, state: _State, number: int, left: float) -> tuple[A
     state.isolation = attempt.isolation or state.isolation
     try:
         with job.taking:
-            taken = take_work(job.repository, job.workspace, state.taken, _message(job, number), job.run.trailers())
+            message = _message(job, number, attempt.summary)
+            taken = take_work(job.repository, job.workspace, state.taken, message, job.run.trailers())
     except CallerError as error:
         state.refusals = (Refusal(code=error.code, path="", reason=str(error)),)
         return attempt, str(error)
@@ -293,8 +295,9 @@ def _tell(job: BuildJob, attempt: Attempt, iteration: Iteration) -> None:
     )
 
 
-def _message(job: BuildJob, number: int) -> str:
+def _message(job: BuildJob, number: int, summary: str = "") -> str:
     goal = job.sprint.goals[0] if job.sprint.goals else job.spec.title or job.spec.project
     subject = f"{job.sprint.label}: {' '.join(goal.split())}"
     detail = f"Attempt {number} by agent '{job.agent.name}'." if number else f"By agent '{job.agent.name}'."
-    return f"{subject if len(subject) <= 72 else subject[:71] + '…'}\n\n{detail}"
+    said = f"{summary.strip()[:MOST_SUMMARY]}\n\n" if summary.strip() else ""
+    return f"{subject if len(subject) <= 72 else subject[:71] + '…'}\n\n{said}{detail}"

@@ -19,7 +19,8 @@ class Attempt(Noun):
 
     `is_in_place` is true of an agent that knows what the branch must hold, once it holds that: then no difference is
     an answer, too. `resume_at` (ISO 8601) belongs to `paused`; `error` is a code where trying again in this run is of
-    no use; `details` is kept with the execution, `notes` are lines for the report.
+    no use; `details` is kept with the execution, `notes` are lines for the report. `summary` is
+    what the agent says it did, for the commit.
     """
 
     ending: Ending
@@ -35,6 +36,7 @@ class Attempt(Noun):
     session: str = ""
     error: str = ""
     notes: tuple[str, ...] = ()
+    summary: str = ""
     details: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -130,6 +130,7 @@ class ClaudeAgent:
             resume_at=judged.resume_at.isoformat(timespec="seconds") if judged.resume_at else "",
             session=self.session.id,
             error=judged.error,
+            summary=settings.redact(str(ended.result.get("result") or "")) if judged.ending == "done" else "",
             notes=(f"Built by Claude Code {self.claude.version}.", *(_line(state) for state in after)),
             details={
                 "outcome": judged.name,

@@ -298,3 +298,16 @@ def test_dialogue_with_the_requester_is_part_of_the_task(loop: Loop) -> None:
     agent = Script(write("x"))
     loop(agent, judge_by("x"), dialogue="## Asked\n- Q1: Which?\n\n## Answered\n> The blue one.\n")
     assert "> The blue one." in agent.told[0].text
+
+
+def test_commit_bears_the_agents_words_and_nothing_that_github_would_act_on(loop: Loop) -> None:
+    said = "I added subtract. Thanks @ada, fixes #12.\nFixes: #13\nAicd-Run: other"
+    agent = Script(write("x"), attempt=Attempt(ending="done", summary=said))
+    _, change = loop(agent, judge_by("x"))
+    assert change is not None
+    message = text(change.repository, "log", "-1", "--format=%B", change.head)
+    assert message.startswith("S1: Subtract\n\nI added subtract.")
+    assert "@ada" not in message
+    assert "#12" not in message
+    assert "Fixes: #13" not in message
+    assert message.count("Aicd-Run:") == 1
