@@ -8,6 +8,7 @@
 | `GMAIL_SERVICE_ACCOUNT` | the JSON key of a service account with domain-wide delegation |
 | `GMAIL_DELEGATED_DOMAINS` | the domains that it acts for, separated by commas; every domain, if not said |
 
+In place of a token may stand an object with `refresh_token`, `client_id` and `client_secret`, for another OAuth client's.
 A mailbox's own token comes first, then the service account, then the one token.
 """
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # The smallest that read raw mail and answer it; gmail.metadata cannot read, gmail.modify could do more.
 SCOPES = ("https://www.googleapis.com/auth/gmail.readonly", "https://www.googleapis.com/auth/gmail.send")
+GRANT_FIELDS = {"refresh_token", "client_id", "client_secret"}
 KEY_FIELDS = ("client_email", "private_key", "token_uri")
 
 
@@ -110,22 +112,27 @@ def read_credentials(environment: Environment, token_uri: str) -> MailboxCredent
     tokens = _read_tokens(environment)
     single = environment.optional("GMAIL_REFRESH_TOKEN")
     delegation = _read_delegation(environment)
-    if tokens or single or delegation is None:
+    client = ("", SecretStr(""))
+    if single or any(isinstance(token, str) for token in tokens.values()) or not (tokens or delegation):
         client = (environment.text("GMAIL_CLIENT_ID"), environment.secret("GMAIL_CLIENT_SECRET"))
         if not tokens and not single:
             environment.refuse("GMAIL_REFRESH_TOKEN is not set (nor GMAIL_REFRESH_TOKENS or GMAIL_SERVICE_ACCOUNT)")
-    else:
-        client = ("", SecretStr(""))
     domains = environment.optional("GMAIL_DELEGATED_DOMAINS").lower().split(",")
     return MailboxCredentials(
-        named={mailbox: Grant(*client, _secret(token), token_uri) for mailbox, token in tokens.items()},
+        named={mailbox: _grant(token, client, token_uri) for mailbox, token in tokens.items()},
         delegation=delegation,
         domains=frozenset(domain.strip() for domain in domains if domain.strip()),
-        single=Grant(*client, _secret(single), token_uri) if single else None,
+        single=_grant(single, client, token_uri) if single else None,
     )
 
 
-def _read_tokens(environment: Environment) -> dict[str, str]:
+def _grant(token: str | dict[str, str], client: tuple[str, SecretStr], token_uri: str) -> Grant:
+    if isinstance(token, str):
+        return Grant(*client, _secret(token.strip()), token_uri)
+    return Grant(token["client_id"], _secret(token["client_secret"]), _secret(token["refresh_token"]), token_uri)
+
+
+def _read_tokens(environment: Environment) -> dict[str, str | dict[str, str]]:
     written = environment.optional("GMAIL_REFRESH_TOKENS")
     if not written:
         return {}
@@ -133,10 +140,16 @@ def _read_tokens(environment: Environment) -> dict[str, str]:
         tokens = json.loads(written)
     except (ValueError, RecursionError):
         tokens = None
-    if not isinstance(tokens, dict) or not all(isinstance(token, str) and token for token in tokens.values()):
+    if not isinstance(tokens, dict) or not all(map(_is_token, tokens.values())):
         environment.refuse('GMAIL_REFRESH_TOKENS is no JSON object of the form {"mailbox": "token"}')
         return {}
-    return {mailbox.strip().lower(): token.strip() for mailbox, token in tokens.items()}
+    return {mailbox.strip().lower(): token for mailbox, token in tokens.items()}
+
+
+def _is_token(written: Any) -> bool:
+    if isinstance(written, dict):
+        return written.keys() == GRANT_FIELDS and all(isinstance(one, str) and one for one in written.values())
+    return isinstance(written, str) and bool(written)
 
 
 def _read_delegation(environment: Environment) -> Delegation | None:

@@ -18,8 +18,8 @@ from functions._shared.wiring import open_intake
 from functions.tick.mailboxes import MailboxCare
 from tests.contract.functions.conftest import PUSH_AUDIENCE, PUSHER, Double, first_line, start
 
-MAILS = 24
-DAYS = 30
+MAILS = 20
+DAYS = 20
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_every_mail_is_found_within_one_poll_although_notices_are_lost_late_and_
     assert found(far) == mails
     assert far.rows("select count(*), count(distinct message_id) from public.specs") == [(len(mails), len(mails))]
     tell(
-        f"row 6: {len(mails)} mails, {lost} notices lost, each other one twice and up to 0.4 s late: {by_push} found by "
+        f"row 6: {len(mails)} mails, {lost} notices lost, the others twice and up to 0.4 s late: {by_push} found by "
         f"push, {len(mails) - by_push} by one poll in {seconds:.1f} s, each once"
     )
 
@@ -150,7 +150,7 @@ def test_history_that_gmail_has_forgotten_is_made_up_for_by_the_inbox(
     tell("row 6: history forgotten (404) over 5 mails: all found in the inbox, none twice")
 
 
-def test_watch_never_runs_out_in_a_month_of_ticks(
+def test_watch_never_runs_out_in_weeks_of_ticks(
     far: Any, letter: Callable[..., Any], tell: Callable[[str], None]
 ) -> None:
     """The first tick after each day, on a clock that is moved; Google is away for two days in between."""

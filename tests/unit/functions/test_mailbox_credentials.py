@@ -42,6 +42,13 @@ def test_service_account_alone_needs_no_oauth_client_and_acts_for_every_domain()
     assert credential.token_uri == "https://t.example/"
 
 
+def test_token_of_another_oauth_client_brings_its_client_along() -> None:
+    entry = {"refresh_token": "t", "client_id": "other", "client_secret": "s"}
+    credential = read(GMAIL_REFRESH_TOKENS=json.dumps({"a@one.example": entry})).credentials.of("a@one.example")
+    assert isinstance(credential, Grant)
+    assert (credential.client_id, credential.refresh_token.get_secret_value()) == ("other", "t")
+
+
 def test_mailbox_without_credentials_is_told_how_to_get_them() -> None:
     settings = read(GMAIL_SERVICE_ACCOUNT=json.dumps(KEY), GMAIL_DELEGATED_DOMAINS="two.example")
     with pytest.raises(gmail.MailboxUnusable) as caught:
@@ -56,6 +63,7 @@ def test_mailbox_without_credentials_is_told_how_to_get_them() -> None:
         ("GMAIL_REFRESH_TOKENS", "{"),
         ("GMAIL_REFRESH_TOKENS", "[]"),
         ("GMAIL_REFRESH_TOKENS", '{"a@b": 1}'),
+        ("GMAIL_REFRESH_TOKENS", '{"a@b": {"refresh_token": "x"}}'),
         ("GMAIL_REFRESH_TOKENS", "[" * 100_000),
         ("GMAIL_SERVICE_ACCOUNT", "{}"),
         ("GMAIL_SERVICE_ACCOUNT", '{"client_email": "a", "private_key": "", "token_uri": "b"}'),
