@@ -16,6 +16,8 @@ from local.stack.journey import Journey, follow, hand_in
 from local.stack.places import state_home
 
 app = typer.Typer(add_completion=False)
+# A mail that answers our questions brings no specification; what it was about is shown all the same.
+ANSWER = "answer"
 REASONS = {MessageState.ACCEPTED: "accepted"}
 
 
@@ -65,7 +67,7 @@ def as_json(journey: Journey, repositories: dict[str, Path]) -> dict[str, Any]:
     specs = seen.specs
     known = [str(repositories[spec.repo]) for spec in specs if spec.repo in repositories]
     return {
-        "accepted": seen.state == MessageState.ACCEPTED and seen.first_seen,
+        "accepted": seen.state == MessageState.ACCEPTED and seen.first_seen and seen.reason != ANSWER,
         "reason": seen.reason,
         "spec_id": specs[0].spec_id if specs else None,
         "runs": journey.runs_as_json(),

@@ -45,8 +45,11 @@ begin
         where mailbox_id = mail.mailbox_id and sender = mail.sender and rfc_message_id = mail.rfc_message_id
             and state = 'ACCEPTED';
     end if;
+    -- An answer is shown with what it was about.
     select coalesce(array_agg(id order by storage_path), '{}') into spec_ids
-    from public.specs where message_id = claiming;
+    from public.specs where message_id = claiming or mail.reason = 'answer' and created_by = mail.sender and exists (
+        select from public.sprints
+        where spec_id = specs.id and answers_json @> jsonb_build_array(jsonb_build_object('id', mail.id)));
     return jsonb_build_object('state', mail.state, 'reason', mail.reason,
         'first_seen', mail.reason <> 'duplicate',
         'specs', (select coalesce(jsonb_agg(private.observe_spec(id) order by created_at, id), '[]')

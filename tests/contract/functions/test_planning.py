@@ -167,7 +167,11 @@ def test_question_goes_out_by_mail_and_the_reply_resumes_planning_with_the_answe
 
     quoted = "".join(f"> {line}\n" for line in ("Before we can go on", "1. In which language?", "CANARY"))
     desk.receive(f"1. In French, please.\n\nOn Sat, 21 Nov 2026 at 10:00, aicd wrote:\n{quoted}", answers=asked)
-    assert desk.line.rows("select reason from public.messages order by created_at desc limit 1") == [("answer",)]
+    [(reason, seen)] = desk.line.rows(
+        "select reason, public.observe_mail_v1(gmail_id) from public.messages order by created_at desc limit 1"
+    )
+    assert reason == "answer"
+    assert [spec["repo"] for spec in seen["specs"]] == ["acme/greeting"]
     assert desk.sprints() == [("planning", "PLANNED")]
 
     desk.answers(Step(data=plan_answer()))
