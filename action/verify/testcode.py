@@ -16,8 +16,7 @@ class TestFunction:
     """One test. `body` is its code without name, docstring and marks: equal bodies mean the same test.
 
     `assertions` are its assertions as normalised code; `weight` is how often they are made, where parameters or a loop
-    over literals say so. `calls` are the functions it calls by a plain name, each with how often: some of them assert.
-    `marks` are its skip and xfail marks as code.
+    over literals say so. `marks` are its skip and xfail marks as code.
     """
 
     __test__ = False
@@ -27,10 +26,13 @@ class TestFunction:
     body: str
     assertions: tuple[str, ...]
     weight: int
-    calls: tuple[tuple[str, int], ...]
     parameters: int
     marks: tuple[str, ...]
     node: FunctionNode = field(compare=False, repr=False)
+
+    def calls(self) -> Iterator[tuple[str, int]]:
+        """The functions it calls by a plain name, each with how often: some of them may assert."""
+        return ((name, self.parameters * times) for name, times in _plain_calls(self.node.body, 1))
 
 
 def read_tests(path: str, text: str) -> dict[str, TestFunction]:
@@ -47,6 +49,7 @@ def _read_tests(path: str, text: str) -> dict[str, TestFunction]:
     return {test.node_id: test for test in _tests_in(tree.body, path, module_marks)}
 
 
+@functools.lru_cache(maxsize=4096)
 def asserting_functions(text: str) -> dict[str, int]:
     """Functions of a module, tests left out, that assert for those who call them: name → the least that it demands."""
     tree = parse(text)
@@ -92,7 +95,6 @@ def _test(node: FunctionNode, prefix: str, marks: tuple[str, ...]) -> TestFuncti
         body="\n".join([*decorations, ast.dump(node.args), *(ast.dump(one) for one in statements)]),
         assertions=tuple(assertion for assertion, _ in found),
         weight=count * sum(times for _, times in found),
-        calls=tuple((name, count * times) for name, times in _plain_calls(statements, 1)),
         parameters=count,
         marks=marks + _skip_marks(node),
         node=node,

@@ -28,7 +28,7 @@ UNCHECKED = re.compile(r"^(\s*)(el)?if\s+not\s+((typing|t)\.)?(TYPE_CHECKING|MYP
 
 def find_silencers(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFinding]:
     """A note for each file with new ones: they fail nothing by themselves."""
-    known = _known(base)
+    known = _known(base, head)
     for path in changed_paths(base, head):
         numbers = [number for number, _ in _new(head.text(path), known)] if _is_python(path, head) else []
         if numbers:
@@ -50,7 +50,7 @@ def find_silencers(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFinding]
 
 def without_silencers(base: Snapshot, head: Snapshot, allowed: frozenset[str]) -> Snapshot:
     """The head without its new silencers, line for line; files of `allowed` stay as they are."""
-    known = _known(base)
+    known = _known(base, head)
     contents = dict(head.contents)
     for path in changed_paths(base, head):
         if path in allowed:
@@ -75,8 +75,14 @@ def _is_new_stub(path: str, base: Snapshot, head: Snapshot) -> bool:
     return path.endswith(".pyi") and path in head.contents.keys() - base.contents.keys() and path[:-1] in head.contents
 
 
-def _known(base: Snapshot) -> Counter[str]:
-    """Lines of the base that silence something, wherever they stand: moved ones are not new."""
+def _known(base: Snapshot, head: Snapshot) -> Counter[str]:
+    """Lines of the base that silence something, wherever they stand: moved ones are not new.
+
+    The base is only read through where a changed file silences anything.
+    """
+    changed = (path for path in changed_paths(base, head) if _is_python(path, head))
+    if not any(next(_silencing(head.text(path)), None) for path in changed):
+        return Counter()
     return Counter(
         line for path in base.contents if path.endswith((".py", ".pyi")) for _, line in _silencing(base.text(path))
     )

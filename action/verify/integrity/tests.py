@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 
 from action.verify.checkout import Snapshot
 from action.verify.layout import is_test_module
@@ -16,7 +17,7 @@ def find_weakened_tests(base: Snapshot, head: Snapshot) -> Iterator[IntegrityFin
     """Findings by kind and file, each naming its node ids. What is fine is noted too: moved and edited tests."""
     before, after = tests_of(base), tests_of(head)
     found: dict[tuple[str, bool, str, str], list[str]] = defaultdict(list)
-    library = _Library(before, after, _asserting(base), _asserting(head))
+    library = _Library(base, head, before, after)
     for node_id, old in before.items():
         new = after.get(node_id)
         for kind, fails, reason in library.compare(old, new):
@@ -42,12 +43,12 @@ class _Library:
 
     def __init__(
         self,
+        base: Snapshot,
+        head: Snapshot,
         before: dict[str, TestFunction],
         after: dict[str, TestFunction],
-        asserting_before: dict[str, int],
-        asserting: dict[str, int],
     ) -> None:
-        self.asserting_before, self.asserting = asserting_before, asserting
+        self.base, self.head = base, head
         self.new = {node_id: test for node_id, test in after.items() if node_id not in before}
         self.bodies = Counter(test.body for test in self.new.values())
         # Assertions of new or altered tests only: those of unaltered ones were there before.
@@ -56,6 +57,11 @@ class _Library:
         }
         altered = (test for node_id, test in after.items() if node_id not in unaltered)
         self.assertions = {assertion for test in altered for assertion in test.assertions}
+
+    @cached_property
+    def asserting(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Functions that assert for their callers, of the base and of the head: only altered tests make us look."""
+        return _asserting(self.base), _asserting(self.head)
 
     def compare(self, old: TestFunction, new: TestFunction | None) -> Iterator[tuple[str, bool, str]]:
         if new is None:
@@ -82,12 +88,13 @@ class _Library:
         if swallows_now(old.node, new.node):
             return "it swallows exceptions now"
         gone = [assertion for assertion in old.assertions if assertion not in self.assertions]
-        earlier, now = _weight(old, self.asserting_before), _weight(new, self.asserting)
+        before, after = self.asserting
+        earlier, now = _weight(old, before), _weight(new, after)
         if new.parameters < old.parameters and now < earlier:
             return f"it has {new.parameters} sets of parameters, and had {old.parameters}"
         if now < earlier and gone:
             return f"it makes {now} assertions that can fail, and made {earlier}"
-        return "; ".join(weaknesses(old.node, new.node, self.asserting_before, self.asserting)) if gone else ""
+        return "; ".join(weaknesses(old.node, new.node, before, after)) if gone else ""
 
 
 def _asserting(snapshot: Snapshot) -> dict[str, int]:
@@ -101,7 +108,7 @@ def _asserting(snapshot: Snapshot) -> dict[str, int]:
 
 
 def _weight(test: TestFunction, asserting: dict[str, int]) -> int:
-    return test.weight + sum(times for name, times in test.calls if name in asserting)
+    return test.weight + sum(times for name, times in test.calls() if name in asserting)
 
 
 def _marks(old: TestFunction, new: TestFunction) -> Iterator[tuple[str, bool, str]]:
