@@ -71,13 +71,14 @@ def unpack_archive(data: bytes) -> Archive | None:
     return Archive(left, parts.get(TRANSCRIPT, b""), parts.get(WORK, b""))
 
 
-def restore_work(repository: Path, archive: Archive) -> bool:
+def restore_work(repository: Path, archive: Archive, base: str) -> bool:
     """Bring the work into the repository, each object checked; false where it does not fit what is there.
 
-    Then the target has moved on so far that the commit it was begun at is not known any more.
+    `base` is where this run would begin by itself. What everything is measured against is never taken on an archive's
+    word: its base must be that commit, or lie in its history.
     """
     left = archive.left
-    if left.base != EMPTY_TREE and not _knows(repository, left.base):
+    if left.base != base and (EMPTY_TREE in (left.base, base) or not _is_within(repository, left.base, base)):
         return False
     if left.head == left.base:
         return True
@@ -87,10 +88,7 @@ def restore_work(repository: Path, archive: Archive) -> bool:
         wanted = ("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", str(file), f"+{REF}:{REF}")
         if git(repository, *wanted, check=False).returncode != 0:
             return False
-    descends = (
-        left.base == EMPTY_TREE
-        or not git(repository, "merge-base", "--is-ancestor", left.base, left.head, check=False).returncode
-    )
+    descends = left.base == EMPTY_TREE or _is_within(repository, left.base, left.head)
     return text(repository, "rev-parse", REF) == left.head and descends
 
 
@@ -112,5 +110,5 @@ def _pack(parts: dict[str, bytes]) -> bytes:
     return target.getvalue()
 
 
-def _knows(repository: Path, commit: str) -> bool:
-    return git(repository, "cat-file", "-e", f"{commit}^{{commit}}", check=False).returncode == 0
+def _is_within(repository: Path, commit: str, head: str) -> bool:
+    return git(repository, "merge-base", "--is-ancestor", commit, head, check=False).returncode == 0

@@ -15,8 +15,9 @@ from controlplane.errors import AicdError
 TRANSCRIPT = "session.jsonl"
 
 
-def take_over(context: Context, session: Mapping[str, Any]) -> Left | None:
-    """`session` is what the earlier run handed to the control plane, `{path, agent, session}`. Writes `resume.json`."""
+def take_over(context: Context, session: Mapping[str, Any], base: str) -> Left | None:
+    """`session` is what the earlier run handed to the control plane, `{path, agent, session}`; `base` where this run
+    would begin. Writes `resume.json`."""
     path = str(session.get("path") or "")
     if not path or context.store is None:
         return None
@@ -25,7 +26,7 @@ def take_over(context: Context, session: Mapping[str, Any]) -> Left | None:
     except AicdError as error:
         context.console.warning(f"What an earlier run left cannot be read, so the work begins anew: {error}")
         return None
-    if archive is None or not restore_work(context.folder.repository, archive):
+    if archive is None or not restore_work(context.folder.repository, archive, base):
         context.console.warning("What an earlier run left does not fit this repository any more; the work begins anew.")
         return None
     context.folder.save("resume", archive.left)

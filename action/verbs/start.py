@@ -84,7 +84,7 @@ def begin(context: Context, order: Order) -> Run:
         remote = Remote(started.remote_url, context.settings.target.github_token)
         point = fetch_repository(remote, context.folder.repository, _wish(context, order, started), started.trailers())
     started = started.model_copy(update=point.model_dump())
-    left = take_over(context, order.session)
+    left = take_over(context, order.session, started.base)
     if left is not None:
         # The work goes on from where it was begun, although the target may have moved since.
         below = joined_commits(context.folder.repository, left.base) if started.below else ()

@@ -45,7 +45,7 @@ def test_another_worker_gets_the_work_and_what_was_said(area: Path, origin: Path
     assert archive is not None
     assert (archive.left, archive.transcript) == (left, b"said\n")
     elsewhere = fresh_clone(area, origin)
-    assert restore_work(elsewhere, archive)
+    assert restore_work(elsewhere, archive, left.base)
     assert text(elsewhere, "show", f"{left.head}:half.txt") == "half"
 
 
@@ -57,7 +57,7 @@ def test_run_that_left_no_change_is_gone_on_with_from_its_base(
     archive = unpack_archive(pack_archive(repository, same, b""))
     assert archive is not None
     assert archive.bundle == b""
-    assert restore_work(fresh_clone(area, origin), archive)
+    assert restore_work(fresh_clone(area, origin), archive, left.base)
 
 
 def test_work_whose_beginning_is_not_known_any_more_is_not_taken_over(area: Path, worked: tuple[Path, Left]) -> None:
@@ -66,7 +66,7 @@ def test_work_whose_beginning_is_not_known_any_more_is_not_taken_over(area: Path
     other = area / "other"
     run_git(area, "init", "-q", "-b", "main", str(other))
     run_git(other, "commit", "-q", "--allow-empty", "-m", "another history")
-    assert not restore_work(other / ".git", archive)
+    assert not restore_work(other / ".git", archive, run_git(other, "rev-parse", "HEAD"))
 
 
 def test_bundle_whose_commit_is_not_the_one_that_was_named_is_refused(
@@ -77,7 +77,27 @@ def test_bundle_whose_commit_is_not_the_one_that_was_named_is_refused(
     assert packed is not None
     other = commit_tree(repository, text(repository, "rev-parse", f"{left.base}^{{tree}}"), left.base, "X", TRAILERS)
     lying = type(packed)(left.model_copy(update={"head": other}), packed.transcript, packed.bundle)
-    assert not restore_work(fresh_clone(area, origin), lying)
+    assert not restore_work(fresh_clone(area, origin), lying, left.base)
+
+
+def test_target_that_moved_on_is_gone_on_with_from_where_the_work_was_begun(
+    area: Path, origin: Path, worked: tuple[Path, Left]
+) -> None:
+    clone = area / "clone"
+    run_git(clone, "commit", "-q", "--allow-empty", "-m", "meanwhile")
+    run_git(clone, "push", "-q", "origin", "main")
+    archive = unpack_archive(pack_archive(*worked, b""))
+    assert archive is not None
+    elsewhere = fresh_clone(area, origin)
+    assert restore_work(elsewhere, archive, text(elsewhere, "rev-parse", "main"))
+
+
+def test_archive_may_not_choose_what_the_work_is_measured_against(worked: tuple[Path, Left]) -> None:
+    """Its base is a commit of its own making, which the repository even knows."""
+    repository, left = worked
+    archive = unpack_archive(pack_archive(repository, left.model_copy(update={"base": left.head}), b""))
+    assert archive is not None
+    assert not restore_work(repository, archive, left.base)
 
 
 def test_empty_repository_can_be_gone_on_with(area: Path) -> None:
@@ -89,7 +109,7 @@ def test_empty_repository_can_be_gone_on_with(area: Path) -> None:
     elsewhere = area / "elsewhere.git"
     git(None, "init", "--quiet", "--bare", str(elsewhere))
     assert archive is not None
-    assert restore_work(elsewhere, archive)
+    assert restore_work(elsewhere, archive, EMPTY_TREE)
 
 
 def tar_of(**members: bytes) -> bytes:
