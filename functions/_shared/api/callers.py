@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from controlplane.api_keys import KEY
 from controlplane.errors import NotAllowed, NotAuthenticated
 from functions._shared.api.refusals import TooManyRequests
+from functions._shared.callers.bearer import read_bearer
 from functions._shared.endpoint import CallerNotAllowed, CallerNotProven
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,6 @@ log = structlog.get_logger(__name__)
 Scope = Literal["specs:read", "specs:write"]
 # A member's token may do what his role in a project allows, which each verb looks up.
 MEMBER_SCOPES: frozenset[str] = frozenset({"specs:read", "specs:write"})
-TOKEN_LIMIT_CHARACTERS = 8_192
 JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 FIX = "Send 'Authorization: Bearer' with an API key (aicd key create) or with a signed-in user's Supabase token."
 
@@ -113,7 +113,7 @@ class Callers:
 
     def prove(self, authorization: str) -> ApiCaller:
         """Raises `CallerNotProven`, `TooManyRequests`, or OutsideError when the database is away."""
-        unverified = _bearer(authorization)
+        unverified = read_bearer(authorization, _refused)
         return self._prove_key(unverified) if KEY.fullmatch(unverified) else self._prove_member(unverified)
 
     def _prove_key(self, unverified: str) -> ApiCaller:
@@ -151,16 +151,6 @@ def admit(
             details={"retry_after_seconds": seconds},
         )
     return ApiCaller(kind, caller_id, scopes, Allowance(int(limit["limit"]), int(limit["remaining"])), token)
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, token = authorization.partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise _refused("no-bearer-token")
-    if len(token) > TOKEN_LIMIT_CHARACTERS or not token.isascii():
-        raise _refused("token-malformed")
-    return token
 
 
 def _refused(reason: str) -> CallerNotProven:

@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 
 from controlplane.errors import OutsideError
+from functions._shared.callers.bearer import read_bearer
 from functions._shared.endpoint import Call, CallerNotProven
 from functions._shared.settings import CallerSettings
 
@@ -27,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 ISSUERS = ("accounts.google.com", "https://accounts.google.com")
 CLOCK_SKEW_SECONDS = 10
-TOKEN_LIMIT_CHARACTERS = 8_192
 CERTS_TIMEOUT_SECONDS = 5
 REMOVED_SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
 
@@ -49,7 +49,7 @@ class OidcProof:
 
     def verify(self, authorization: str) -> Mapping[str, Any]:
         """The claims of a proven caller. Raises `CallerNotProven`, or `OutsideError` when Google's keys are away."""
-        token = _bearer(authorization)
+        token = read_bearer(authorization, _refused)
         if token.endswith(f".{REMOVED_SIGNATURE}"):
             if not self._settings.platform_verifies:
                 raise _refused("signature-removed-by-platform")
@@ -100,16 +100,6 @@ def find_fault(claims: Mapping[str, Any], settings: CallerSettings) -> str:
     if not all(isinstance(claims.get(name), (int, float)) for name in ("iat", "exp")):
         return "no-expiry"
     return ""
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, token = authorization.partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise _refused("no-bearer-token")
-    if len(token) > TOKEN_LIMIT_CHARACTERS or not token.isascii():
-        raise _refused("token-malformed")
-    return token
 
 
 def _read_claims(token: str, now: float) -> Mapping[str, Any]:

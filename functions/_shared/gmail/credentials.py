@@ -8,8 +8,8 @@
 | `GMAIL_SERVICE_ACCOUNT` | the JSON key of a service account with domain-wide delegation |
 | `GMAIL_DELEGATED_DOMAINS` | the domains that it acts for, separated by commas; every domain, if not said |
 
-In place of a token may stand an object with `refresh_token`, `client_id` and `client_secret`, for another OAuth client's.
-A mailbox's own token comes first, then the service account, then the one token.
+In place of a token may stand an object with `refresh_token`, `client_id` and `client_secret`: one of another OAuth
+client. A mailbox's own token comes first, then the service account, then the one token.
 """
 
 from __future__ import annotations
