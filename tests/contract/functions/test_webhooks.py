@@ -129,7 +129,9 @@ def test_github_delivery_that_is_not_signed_has_no_effect(github: GitHub, tell: 
         flipped = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
         assert github.deliver("pull_request", pull_request(), data=flipped).status_code == 401
     assert github.events() == []
-    tell(f"row 11, github-webhook: {len(FORGED)} forgeries and {len(range(0, len(body), 31))} flipped bytes, 0 accepted")
+    tell(
+        f"row 11, github-webhook: {len(FORGED)} forgeries and {len(range(0, len(body), 31))} flipped bytes, 0 accepted"
+    )
 
 
 def test_merged_pull_request_is_told_once_whatever_is_delivered_again(github: GitHub) -> None:
