@@ -63,6 +63,8 @@ class MailboxCare:
         """Whether it was done, or why it failed. Gmail's trouble is kept with the mailbox."""
         try:
             return work(), None
+        except MailboxResting:  # a push was told so, since the list was read
+            return False, None
         except AicdError as error:
             failures.append(error)
             if is_gmails(error):
