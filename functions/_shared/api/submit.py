@@ -95,7 +95,10 @@ class Intake:
         """The project's own word counts; where it says nothing, the setting's. Raises Invalid."""
         plans = self.plans_letters if told["planner"] is None else told["planner"]
         if check.spec is not None and needs_planner(check.spec) and not plans:
-            said = "It describes a wish, but no sprint with a Definition of Done, and letters are not planned here."
+            said = (
+                "It says what is wanted, but brings no sprint with a Definition of Done, and letters are not planned "
+                "here. Add 'planning' with a sprint, or have planning switched on (docs/planning.md)."
+            )
             raise invalid_spec([Problem(path="planning", message=said)], positions=handed.has_positions)
 
 

@@ -103,8 +103,9 @@ def needs_planner(spec: Spec) -> bool:
 def planning_off(name: str) -> dict[str, Any]:
     """The problem of a letter for a project in which nobody plans."""
     sentence = (
-        "This describes a wish, but no sprint with a Definition of Done, and letters are not planned here. Please "
-        "attach a specification with at least one sprint; the example below can be copied."
+        "This says what you want, but not in which steps (sprints) and what shows that each is done, and nobody plans "
+        "that for you here. Please ask whoever runs this service to switch the planning of letters on, or write a "
+        "specification with at least one sprint and attach it."
     )
     return describe_problem(name, Problem(path="planning", message=sentence))
 

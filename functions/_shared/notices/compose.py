@@ -33,6 +33,8 @@ CRITERIA = {
     "integrity": "No test or check was weakened",
     "mutation_min": "Share of mutants caught",
 }
+# Refusals of a mail in which there is nothing yet to correct: its sender has to write a specification first.
+UNWRITTEN = ("no-specification", "planning-off")
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -44,6 +46,7 @@ def compose_mail(notice: Notice, links: tuple[Link, ...], domain: str) -> EmailM
         "report": next((link for link in links if link.name == REPORT), None),
         "links": links,
         "example": EXAMPLE,
+        "unwritten": notice.reason in UNWRITTEN,
         "letter": example_letter(notice.problems[0].message) if notice.reason == "repository-missing" else "",
     }
     mail = EmailMessage(policy=SMTP)

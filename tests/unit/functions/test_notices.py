@@ -272,6 +272,17 @@ def test_sender_of_no_repository_is_shown_no_example_that_he_could_not_send() ->
         assert "What to do" not in text
 
 
+@pytest.mark.parametrize("kind", ["html", "plain"])
+@pytest.mark.parametrize(("reason", "corrects"), [("planning-off", False), ("specification-invalid", True)])
+def test_letter_that_nobody_plans_is_not_told_to_correct_a_file(reason: str, corrects: bool, kind: str) -> None:
+    problems = [{"attachment": "mail text", "path": "", "message": "Nobody plans that for you here."}]
+    told = notice(template="spec_invalid", reason=reason, problems=problems)
+    text = body(compose_mail(told, (), DOMAIN), kind).lower()
+    assert ("correct this" in text) is corrects
+    assert ("put your own words" in " ".join(text.split())) is not corrects
+    assert "coverage_min: 0.8" in text
+
+
 QUESTIONS = [
     {"id": "Q3", "text": f"Which currency? {EVIL}", "blocking": True},
     {"id": "Q4", "text": "Round\nup?", "blocking": False},
