@@ -34,7 +34,11 @@ def run(context: Context) -> int:
     # No agent has run by now; later jobs hold what they are handed against this.
     context.console.set_output("orders", orders_digest(context.folder.path))
     lines = sum(len(story.acceptance) for story in sprint.stories)
-    message = f"Sprint {sprint.label}: {len(sprint.stories)} stories, {lines} acceptance lines"
+    stories = len(sprint.stories)
+    message = (
+        f"Sprint {sprint.label}: {stories} {'story' if stories == 1 else 'stories'}, "
+        f"{lines} acceptance {'line' if lines == 1 else 'lines'}"
+    )
     context.journal(started).event(Phase.PLANNING, message, sprint=sprint.label)
     return 0
 

@@ -85,9 +85,8 @@ def _show(document: dict[str, Any], result: DemoResult) -> None:
     if document["verdict"] is None:
         console.print(f"The run ended as {document['result']} before anything could be judged; the report says why.")
     else:
-        table = Table(
-            title=f"Verdict: {document['result']} after {document['iterations']} attempts", title_justify="left"
-        )
+        attempts = "1 attempt" if document["iterations"] == 1 else f"{document['iterations']} attempts"
+        table = Table(title=f"Verdict: {document['result']} after {attempts}", title_justify="left")
         for column in ("criterion", "required", "actual", "status", "reason"):
             table.add_column(column)
         for row in document["verdict"]["criteria"]:
