@@ -13,7 +13,7 @@ import typer
 from controlplane.errors import AicdError, CallerError
 from local.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

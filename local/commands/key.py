@@ -16,7 +16,7 @@ from local.commands.operate import AsJson, OnlyRepo, day, open_administration, p
 from local.commands.output import print_json, say
 from local.commands.token import parse_ttl
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 COLUMNS = ("id", "key", "repository", "may", "state", "used", "name")
 

@@ -14,7 +14,7 @@ from controlplane.errors import UsageError
 from local.commands.operate import AsJson, OnlyRepo, open_administration, print_table
 from local.commands.output import print_json, say
 
-app = typer.Typer(help=__doc__)
+app = typer.Typer(add_completion=False, help=__doc__)
 
 COLUMNS = ("repository", "requester", "for", "model", "calls", "USD", "tokens in", "tokens out")
 

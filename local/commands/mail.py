@@ -13,7 +13,7 @@ from functions._shared.mail.limits import MAX_MAIL_BYTES
 from local.commands.output import print_json
 from local.commands.spec import read_bounded
 
-app = typer.Typer(help="Check a mail as the front door would.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Check a mail as the front door would.", no_args_is_help=True)
 
 # Why a mail is refused, in words.
 _SENTENCES = {

@@ -14,7 +14,7 @@ from controlplane.errors import UsageError
 from local.commands.operate import AsJson, day, open_administration, parse_id, print_table
 from local.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 Who = Annotated[str, typer.Argument(metavar="WHO", help="His account's e-mail address, or its id.")]
 Repo = Annotated[str | None, typer.Option(help="The project's repository, OWNER/NAME.")]

@@ -12,7 +12,7 @@ import typer
 from local.commands.operate import AsJson, open_administration, parse_id, print_table
 from local.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 RowId = Annotated[str, typer.Argument(metavar="ID", help="The row's id, as `list` prints it.")]
 COLUMNS = ("id", "kind", "state", "attempts", "when", "about", "last error")

@@ -15,7 +15,7 @@ from local.commands.operate import AsJson, day, open_administration, print_table
 from local.commands.output import print_json, say
 from local.commands.policykeys import parse_setting, require_key
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 Repo = Annotated[str, typer.Argument(metavar="REPO", help="The repository, OWNER/NAME.")]
 COLUMNS = ("repository", "organisation", "branch", "workflow", "pinned", "since", "policy")

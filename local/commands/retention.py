@@ -13,7 +13,7 @@ from controlplane.errors import UsageError
 from local.commands.operate import AsJson, day, open_administration, print_table
 from local.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 FOREVER = "forever"
 COLUMNS = ("what", "kept for", "changed")

@@ -13,7 +13,7 @@ from controlplane.errors import UsageError
 from local.commands.operate import AsJson, OnlyRepo, open_administration, print_table
 from local.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 Pattern = Annotated[str, typer.Argument(metavar="PATTERN", help="An address, or everybody of a domain: *@example.com.")]
 Budget = float | None

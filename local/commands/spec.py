@@ -13,7 +13,7 @@ from controlplane.specfile import check_spec, spec_schema
 from controlplane.specfile.limits import MAX_BYTES
 from local.commands.output import print_json
 
-app = typer.Typer(help="Check a specification, or print its JSON Schema.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Check a specification, or print its JSON Schema.", no_args_is_help=True)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from controlplane.states import SprintState
 from local.commands.operate import AsJson, OnlyRepo, open_administration, parse_id, print_table
 from local.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 SprintId = Annotated[str, typer.Argument(metavar="ID", help="The sprint's id, as `list` prints it.")]
 COLUMNS = ("sprint", "state", "label", "repository", "requester", "specification", "why")

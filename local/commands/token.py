@@ -13,7 +13,7 @@ from controlplane.errors import UsageError
 from local.commands.operate import AsJson, open_administration, parse_id
 from local.commands.output import print_json, say
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DEFAULT_TTL = {"functions": "90d", "runner": "30d"}
