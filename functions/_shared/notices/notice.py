@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from controlplane.noun import Noun
-from functions._shared.notices.bounds import items, mapping, number, text, texts, whole
+from functions._shared.notices.bounds import items, line, mapping, number, text, texts, whole
 from functions._shared.notices.planning import UNPLANNED, PlanFacts, QuestionLine, read_plan, read_questions
 
 Template = Literal["spec_received", "spec_invalid", "spec_cancelled", "needs_input", "needs_approval", "report"]
 
 MOST_ARTIFACTS = 2_000
+# With each unmet criterion; report.html has them all.
+MOST_EVIDENCE = 5
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
 
 
@@ -36,6 +38,7 @@ class CriterionLine(Noun):
     actual: str
     status: str
     reason: str
+    evidence: tuple[str, ...] = ()
 
 
 class ArtifactLine(Noun):
@@ -171,7 +174,14 @@ def _criterion(item: Mapping[str, Any]) -> CriterionLine:
         actual=_figure(item.get("actual")),
         status=text(item.get("status"), 20),
         reason=text(item.get("reason"), 500),
+        evidence=tuple(_evidence(item)),
     )
+
+
+def _evidence(item: Mapping[str, Any]) -> Iterator[str]:
+    """The places that a criterion's sentence means by `below`; what the sentence says itself is not told twice."""
+    said = str(item.get("reason"))
+    return (line(found, 240) for found in texts(item.get("evidence"), MOST_EVIDENCE) if found not in said)
 
 
 def _artifact(item: Mapping[str, Any]) -> ArtifactLine:

@@ -273,6 +273,26 @@ def test_sender_of_no_repository_is_shown_no_example_that_he_could_not_send() ->
 
 
 @pytest.mark.parametrize("kind", ["html", "plain"])
+def test_lines_that_an_unmet_criterion_means_are_named_below_it(kind: str) -> None:
+    said = "1 of 1 tests did not pass; the first is test_a: no."
+    unmet = {"id": "lint_pass", "required": True, "actual": False, "status": "failed", "reason": "See below."}
+    places = ["ruff: src/a.py:3: F401\nunused", EVIL, "no place", *(f"src/{n}.py:1: E501" for n in range(9))]
+    criteria = [
+        unmet | {"evidence": [{"not": "text"}, *places]},
+        {"id": "unit_pass", "status": "failed", "reason": said, "evidence": ["test_a: no"]},
+        {"id": "type_check", "status": "passed", "reason": "fine", "evidence": ["reports/mypy.json"]},
+    ]
+    run = {"result": "FAILED", "summary_json": {"verdict": {"criteria": criteria}}}
+    text = body(compose_mail(notice(run=run), (), DOMAIN), kind)
+    assert "ruff: src/a.py:3: F401 unused" in text
+    assert "<script>alert" not in text if kind == "html" else "<script>alert(1)</script> Bcc" in text
+    assert "src/0.py:1: E501" in text
+    assert "src/8.py:1: E501" not in text
+    assert text.count("test_a: no") == 1
+    assert "reports/mypy.json" not in text
+
+
+@pytest.mark.parametrize("kind", ["html", "plain"])
 @pytest.mark.parametrize(("reason", "corrects"), [("planning-off", False), ("specification-invalid", True)])
 def test_letter_that_nobody_plans_is_not_told_to_correct_a_file(reason: str, corrects: bool, kind: str) -> None:
     problems = [{"attachment": "mail text", "path": "", "message": "Nobody plans that for you here."}]
