@@ -17,7 +17,7 @@ from action.verify.testcode import parse
 from controlplane.evidence import IntegrityFinding
 
 TEST_TOOLS = re.compile(r"^_?(pytest|py\.test|unittest|nose2?|hypothesis|coverage|doctest|pluggy|recorder)(\.|$)", re.I)
-TEST_VARIABLES = re.compile(r"^(PYTEST|AICD(?!_REPORT$)|COVERAGE|HYPOTHESIS|TOX_|NOX_)", re.I)
+TEST_VARIABLES = re.compile(r"^(PYTEST|AICD_(SANDBOX|STACK)$|COVERAGE|HYPOTHESIS|TOX_|NOX_)", re.I)
 FRAMES = frozenset({"f_back", "tb_frame", "f_globals", "f_locals", "f_lineno", "gi_frame", "cr_frame", "ag_frame"})
 INSIDES = frozenset({"__closure__", "cell_contents"})
 STACK_CALLS = frozenset({"inspect.stack", "inspect.currentframe", "inspect.getouterframes", "sys._getframe"})

@@ -35,6 +35,7 @@ ASKING = [
 INNOCENT = [
     'x = "idna" in sys.modules',
     'x = os.environ.get("HOME", "")',
+    'x = os.environ["AICD_SUPABASE_URL"]',
     "x = sys.argv[1:]",
     'x = {"pytest": 1}["pytest"]',
     "import unittest.mock",
