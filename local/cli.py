@@ -92,7 +92,7 @@ def _call(verb: str, rest: list[str]) -> int:
     except Abort:
         return INTERRUPTED
     except TyperException as error:  # typer brings a click of its own, so click's exceptions catch nothing here
-        message = error.format_message()
+        message = error.format_message().replace("Value error, ", "").rstrip(".") + "."
         return _refuse(verb, rest, UsageError(message, fix=f"`aicd {verb} --help` shows the options."))
     except KeyboardInterrupt:
         return INTERRUPTED

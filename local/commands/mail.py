@@ -11,30 +11,10 @@ from controlplane.message import Message
 from functions._shared.mail import read_message
 from functions._shared.mail.limits import MAX_MAIL_BYTES
 from local.commands.output import print_json
+from local.commands.reasons import explain
 from local.commands.spec import read_bounded
 
 app = typer.Typer(add_completion=False, help="Check a mail as the front door would.", no_args_is_help=True)
-
-# Why a mail is refused, in words.
-_SENTENCES = {
-    "ok": "the sender is proven",
-    "no-authentication-results": "the trusted server left no Authentication-Results",
-    "no-dmarc": "the trusted server says nothing about DMARC",
-    "dmarc-fail": "DMARC did not pass",
-    "not-aligned": "DMARC passed for another domain than the one in From",
-    "malformed-authentication-results": "the Authentication-Results header cannot be understood",
-    "no-from": "there is no From header",
-    "several-from": "there is more than one sender",
-    "malformed-from": "the From header does not hold exactly one plain address",
-    "misleading-display-name": "the sender's name shows another address than his own",
-    "malformed-headers": "the headers can be read in more than one way",
-    "auto-reply": "a machine answered",
-    "bounce": "it is a delivery report",
-    "mailing-list": "it came over a mailing list",
-    "own-mail": "we wrote it ourselves",
-    "unreadable": "it cannot be read",
-    "too-large": "it is too large",
-}
 
 
 @app.command()
@@ -72,7 +52,7 @@ def mail_as_json(message: Message) -> dict[str, Any]:
 
 def _print_lines(message: Message) -> None:
     verdict = "accepted" if message.accepted else "refused"
-    print(f"{verdict}: {_SENTENCES.get(message.reason, message.reason)} ({message.reason})")
+    print(f"{verdict}: {explain(message.reason)}")
     print(f"sender:  {message.sender or '(none)'}{'' if message.accepted else '  (claimed, not proven)'}")
     print(f"thread:  {message.thread or '(none)'}")
     for spec in message.specs:

@@ -29,7 +29,9 @@ def open_administration() -> Administration:
     db_url = os.environ.get("DB_URL", "")
     if not db_url:
         raise UsageError(
-            "DB_URL is not set.", fix="Set it to the address of the database's owner.", code="db-url-missing"
+            "DB_URL is not set.",
+            fix="Set it to the address of the database's owner; `aicd up` prints the embedded stack's.",
+            code="db-url-missing",
         )
     return Administration(db_url)
 

@@ -11,6 +11,7 @@ import typer
 from controlplane.errors import UsageError
 from controlplane.states import MessageState, Result
 from local.commands.output import print_json, say
+from local.commands.reasons import explain
 from local.stack.identity import load_identity, state_file
 from local.stack.journey import Journey, follow, hand_in
 from local.stack.places import state_home
@@ -18,7 +19,6 @@ from local.stack.places import state_home
 app = typer.Typer(add_completion=False)
 # A mail that answers our questions brings no specification; what it was about is shown all the same.
 ANSWER = "answer"
-REASONS = {MessageState.ACCEPTED: "accepted"}
 
 
 @app.command()
@@ -77,7 +77,7 @@ def as_json(journey: Journey, repositories: dict[str, Path]) -> dict[str, Any]:
 
 
 def _tell(outcome: dict[str, Any]) -> None:
-    print(f"{'accepted' if outcome['accepted'] else 'not accepted'}: {outcome['reason']}")
+    print("accepted" if outcome["accepted"] else f"not accepted: {explain(outcome['reason'])}")
     for run in outcome["runs"]:
         print(f"  {run['sprint']}: {run['result']}  {run['pull_request_url'] or ''}  {run['branch'] or ''}")
     if outcome["repository"]:

@@ -117,7 +117,8 @@ def _tell_places(errors: list[dict[str, Any]], file: str) -> None:
 
 def _describe(made: dict[str, Any]) -> str:
     word = "was here already" if made["duplicate"] else "taken in"
-    return f"{word}: {made['id']} ({len(made['sprints'])} sprints for {made['repo']})"
+    count = len(made["sprints"])
+    return f"{word}: {made['id']} ({count} {'sprint' if count == 1 else 'sprints'} for {made['repo']})"
 
 
 def _tell(outcome: dict[str, Any]) -> None:

@@ -46,3 +46,11 @@ def test_refusal_with_json_is_one_document_that_says_why(
 def test_refusal_without_json_leaves_stdout_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evidence", "none.xml"]) == 2
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("argv", [["ledger", "extra"], ["sprint", "list", "--state", "NOPE"], ["gate"]])
+def test_wrong_usage_is_told_in_sentences(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(argv) == 2
+    told = capsys.readouterr().err
+    assert ". Fix: " in told
+    assert "Value error" not in told
