@@ -80,9 +80,13 @@ def decide(message: Message, checks: Sequence[CheckedSpec], senders: Sequence[st
         return Decision(MessageState.INVALID, "too-many-specifications", (too_many_specifications(len(checks)),))
     problems = tuple(problem for checked in checks for problem in find_problems(checked))
     if problems:
-        unread = tuple(describe_problem("", Problem(path="", message=note)) for note in message.problems)
-        return Decision(MessageState.INVALID, "specification-invalid", (*problems, *unread)[:MOST_PROBLEMS])
+        return Decision(MessageState.INVALID, "specification-invalid", (*problems, *unread(message))[:MOST_PROBLEMS])
     return Decision(MessageState.ACCEPTED, "ok", specs=tuple(checks))
+
+
+def unread(message: Message) -> tuple[dict[str, Any], ...]:
+    """What could not be read of the mail itself, to be told beside what is wrong with its content."""
+    return tuple(describe_problem("", Problem(path="", message=note)) for note in message.problems)
 
 
 def find_problems(checked: CheckedSpec) -> list[dict[str, Any]]:

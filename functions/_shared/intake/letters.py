@@ -12,7 +12,15 @@ from controlplane.message import LETTER_NAME, Message
 from controlplane.spec import Spec
 from controlplane.states import MessageState
 from functions._shared.intake.courtesy import is_courtesy
-from functions._shared.intake.decide import CheckedSpec, Decision, needs_planner, planning_off, repository_missing
+from functions._shared.intake.decide import (
+    MOST_PROBLEMS,
+    CheckedSpec,
+    Decision,
+    needs_planner,
+    planning_off,
+    repository_missing,
+    unread,
+)
 from functions._shared.intake.records import Envelope, message_row
 from functions._shared.ports import IntakeStore
 
@@ -72,7 +80,8 @@ def place_letters(
             problems.append(("planning-off", planning_off(name)))
         placed.append(_at(checked, spec, repo, message.subject))
     if problems:
-        return Decision(MessageState.INVALID, problems[0][0], tuple(problem for _, problem in problems))
+        told = (*(problem for _, problem in problems), *unread(message))
+        return Decision(MessageState.INVALID, problems[0][0], told[:MOST_PROBLEMS])
     return replace(decision, specs=tuple(placed))
 
 

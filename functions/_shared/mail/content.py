@@ -15,6 +15,8 @@ from functions._shared.mail.limits import MAX_ARCHIVES, MAX_SPEC_BYTES, MAX_SPEC
 from functions._shared.mail.parts import Part
 
 _SUFFIXES = (".yaml", ".yml", ".json", ".md", ".markdown", ".txt")
+# What people attach who write in a word processor. Nothing here reads it, and they have to be told.
+_DOCUMENTS = (".pdf", ".doc", ".docx", ".odt", ".rtf", ".pages", ".xls", ".xlsx", ".ods", ".ppt", ".pptx")
 _NEVER = ("image/", "audio/", "video/", "font/")
 _NEVER_TYPES = frozenset(
     {"text/calendar", "text/vcard", "text/x-vcard", "application/pgp-signature", "application/pkcs7-signature"}
@@ -88,6 +90,9 @@ def _attached(parts: list[Part], problems: list[str]) -> list[SpecAttachment]:
 
 
 def _from_part(part: Part, name: str, problems: list[str]) -> list[SpecAttachment]:
+    if name.lower().endswith(_DOCUMENTS):
+        problems.append(f"'{name}' was not read: write its words into the mail, or attach .yaml, .json, .md or .txt.")
+        return []
     is_named = name.lower().endswith(_SUFFIXES)
     if not is_named and not part.content_type.startswith(_MAYBE_TEXT):
         return []

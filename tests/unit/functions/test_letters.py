@@ -156,6 +156,14 @@ def test_project_decides_whether_letters_are_planned_and_where_it_is_silent_the_
     assert placed.reason == ("ok" if taken else "planning-off")
 
 
+def test_what_was_not_read_is_told_beside_why_the_letter_stays() -> None:
+    message = mail("See the file.").model_copy(update={"problems": ("'wishes.pdf' was not read.",)})
+    desk = Desk(repo="acme/shop", planner=False, total=1)
+    placed = place_letters(envelope(), message, decision(message), desk, plans_letters=True)  # type: ignore[arg-type]
+    assert placed.reason == "planning-off"
+    assert placed.problems[1]["message"] == "'wishes.pdf' was not read."
+
+
 def test_files_that_come_along_need_no_planner() -> None:
     text = b"meta: {project: p, repo: o/r}\nfiles: [{path: a.py, content: x}]\n"
     attached = SpecAttachment(name="spec.yaml", format="yaml", content=text)

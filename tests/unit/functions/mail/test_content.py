@@ -117,6 +117,17 @@ def test_broken_archive_is_a_problem() -> None:
     assert "cannot be unpacked" in read_message(compose("", ("a.zip", b"PK\3\4junk", "application/zip"))).problems[0]
 
 
+@pytest.mark.parametrize("kind", ["application/pdf", "application/octet-stream", "text/plain"])
+def test_document_that_nobody_reads_is_told(kind: str) -> None:
+    message = read_message(compose("See the file.", ("Wishes.PDF", b"%PDF-1.7", kind)))
+    assert found(message) == [("mail text", "text")]
+    assert "'Wishes.PDF' was not read" in message.problems[0]
+
+
+def test_picture_in_a_signature_is_not_told() -> None:
+    assert read_message(compose("Hello.", ("logo.png", b"x", "image/png"))).problems == ()
+
+
 def test_too_long_specification_is_handed_on_so_that_its_sender_is_told() -> None:
     message = read_message(compose("x", ("spec.yaml", b"a" * 2_000_000, "application/octet-stream")))
     assert "1 MiB" in check_spec(message.specs[0].content, "spec.yaml").problems[0].message
