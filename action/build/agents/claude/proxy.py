@@ -126,9 +126,11 @@ class Proxy:
             changed = allowance.document is not document
             sent = json.dumps(allowance.document, ensure_ascii=False).encode() if changed else body
             with self._ask(path, query, headers, sent) as passing:
-                yield passing
-                if counted and isinstance(passing, Passing):
-                    self._count(passing)
+                try:
+                    yield passing
+                finally:
+                    if counted and isinstance(passing, Passing):
+                        self._count(passing)
         finally:
             if counted:
                 held.__exit__(None, None, None)
@@ -250,14 +252,18 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                     self._refuse(passing) if isinstance(passing, Refusal) else self._pass_back(passing)
 
         def _pass_back(self, passing: Passing) -> None:
-            self._head(passing.response.status_code, passing.headers())
+            pieces = passing.pieces()
             try:
-                for piece in passing.pieces():
+                self._head(passing.response.status_code, passing.headers())
+                for piece in pieces:
                     self.wfile.write(piece)
                     self.wfile.flush()
             except OSError:
-                # Nobody listens any more; what came is counted all the same.
+                # Nobody listens any more, but it is paid for: read on until it is known what it is that was begun. A
+                # stream says so at its begin, a document at its end.
                 self.close_connection = True
+                while not passing.meter.message and next(pieces, None) is not None:
+                    pass
 
         def _refuse(self, refusal: Refusal) -> None:
             self._head(refusal.status, {"content-type": "application/json", "x-should-retry": "false"})

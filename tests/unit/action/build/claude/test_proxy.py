@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -183,3 +186,23 @@ def test_thinking_is_shortened_with_the_answer() -> None:
     assert tight is not None
     assert tight.document["thinking"] == {"type": "disabled"}
     assert allow(asked, 300, Decimal("0.01"), load_prices()) is None
+
+
+@pytest.mark.parametrize("waits", [0.0, 0.3])
+def test_answer_that_nobody_waits_for_is_paid_for(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str], waits: float
+) -> None:
+    said = "x" * 3_000_000
+    running[0].set_script(lambda talk: Step(say=said, input_tokens=20, output_tokens=1000))
+    body = json.dumps(ASKED).encode()
+    with open_proxy() as (proxy, client):
+        with socket.create_connection(("127.0.0.1", urlsplit(proxy.address).port or 0)) as caller:
+            sent = {"x-api-key": proxy.token, "content-length": str(len(body)), **VERSION}
+            head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+            caller.sendall(f"POST /v1/messages HTTP/1.1\r\n{head}\r\n".encode() + body)
+            time.sleep(waits)
+        until = time.monotonic() + 10
+        while not client.ledger.spent() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert client.ledger.spent() > Decimal("0.02")
+        assert client.ledger.left() == 1 - client.ledger.spent()
