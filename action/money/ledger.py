@@ -155,7 +155,8 @@ class Ledger:
                 return  # offered again with the next entry, and `sync` insists
             self._untold.pop(0)
             left = answer.get("left_usd")
-            self._left_elsewhere = None if left is None else Decimal(str(left))
+            untold = sum((one.cost_usd for one in self._untold), NOTHING)
+            self._left_elsewhere = None if left is None else Decimal(str(left)) - untold
         if self._records is None:
             self._untold.clear()
 

@@ -50,6 +50,22 @@ def test_left_is_the_least_of_both_limits() -> None:
     assert ledger.left() == 80
 
 
+def test_cost_that_could_not_be_told_yet_is_not_left() -> None:
+    answers = iter([None, {"left_usd": 96}, None])
+
+    class Flapping:
+        def record_cost(self, run_id: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+            answer = next(answers)
+            if answer is None:
+                raise OutsideError("away")
+            return answer
+
+    ledger = Ledger(RUN, None, Flapping())
+    ledger.add("builder", OPUS, Usage(), cost_usd=4)
+    ledger.add("builder", OPUS, Usage(), cost_usd=50)
+    assert ledger.left() == 46
+
+
 def test_money_under_way_is_not_left() -> None:
     ledger = Ledger(RUN, 10)
     with ledger.hold(Decimal(10)):
