@@ -29,8 +29,10 @@ class Allowance:
 def allow(document: dict[str, Any], size: int, left_usd: Decimal | None, table: PriceTable) -> Allowance | None:
     """Shorten the answer to what the money left pays for; None when that is too little to be of use."""
     price = table.price(str(document.get("model", "")))
-    dearest = max(price.input, price.cache_write_5m, price.above.cache_write_5m if price.above else Decimal(0))
-    output = max(price.output, price.above.output if price.above else Decimal(0))
+    prices = (price, price.above) if price.above else (price,)
+    factor = table.us_only_factor * (table.fast_factor if document.get("speed") == "fast" else 1)
+    dearest = factor * max(cost for one in prices for cost in (one.input, one.cache_write_5m, one.cache_write_1h))
+    output = factor * max(one.output for one in prices)
     reading = Decimal(-(-size // BYTES_PER_TOKEN)) * dearest / MILLION
     wanted = document.get("max_tokens")
     tokens = wanted if isinstance(wanted, int) and wanted >= 0 else 0

@@ -20,7 +20,7 @@ from action.build.agents.claude.allowance import allow
 from action.build.agents.claude.key import ClaudeKey
 from action.build.agents.claude.meter import Meter
 from action.build.agents.claude.proxy import Proxy
-from action.money import Ledger, load_prices
+from action.money import Ledger, Usage, load_prices
 from local.doubles.anthropic import AnthropicDouble, Fault, Scenario, Step
 from tests.unit.action.build.claude.conftest import REAL_KEY, RUN_ID
 
@@ -206,3 +206,19 @@ def test_answer_that_nobody_waits_for_is_paid_for(
             time.sleep(0.02)
         assert client.ledger.spent() > Decimal("0.02")
         assert client.ledger.left() == 1 - client.ledger.spent()
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [
+        ({}, Usage(cache_write_1h_tokens=10_000, output_tokens=1000)),
+        ({"speed": "fast"}, Usage(input_tokens=10_000, output_tokens=1000, fast=True)),
+        ({"inference_geo": "us"}, Usage(cache_write_1h_tokens=10_000, output_tokens=1000, us_only=True)),
+    ],
+    ids=["hour-long-cache", "fast", "us-only"],
+)
+def test_call_is_never_dearer_than_what_is_kept_back_for_it(asked: dict[str, Any], used: Usage) -> None:
+    table = load_prices()
+    allowed = allow({**ASKED, **asked}, 30_000, Decimal(10), table)
+    assert allowed is not None
+    assert table.cost(ASKED["model"], used) <= allowed.most_usd
