@@ -15,14 +15,6 @@ from functions._shared.endpoint import Call
 from functions._shared.settings import CallerSettings, Environment, Misconfigured
 
 AUDIENCE, ACCOUNT = "https://push.example/", "push@project.iam.gserviceaccount.com"
-CLAIMS: dict[str, Any] = {
-    "iss": "https://accounts.google.com",
-    "aud": AUDIENCE,
-    "email": ACCOUNT,
-    "email_verified": True,
-    "iat": time.time() - 5,
-    "exp": time.time() + 600,
-}
 
 
 def proof(*, closed: bool) -> OidcProof:
@@ -33,7 +25,17 @@ def proof(*, closed: bool) -> OidcProof:
 
 
 def token(payload: Any = None, signature: str = REMOVED_SIGNATURE, **changes: Any) -> str:
-    claims = {name: value for name, value in {**CLAIMS, **changes}.items() if value is not None}
+    """Made when the test runs: a suite may be collected long before."""
+    given = {
+        "iss": "https://accounts.google.com",
+        "aud": AUDIENCE,
+        "email": ACCOUNT,
+        "email_verified": True,
+        "iat": time.time() - 5,
+        "exp": time.time() + 600,
+        **changes,
+    }
+    claims = {name: value for name, value in given.items() if value is not None}
     body = json.dumps(claims).encode() if payload is None else payload
     head, middle = (base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b'{"alg":"RS256"}', body))
     return f"{head}.{middle}.{signature}"
