@@ -77,6 +77,8 @@ def _print_lines(found: SpecCheck, file: Path) -> None:
         print(f"{file}: note: {note}")
     if found.valid:
         figures = spec_as_json(found)
-        print(f"{file}: valid ({found.format}, {figures['sprints']} sprints, {figures['stories']} stories)")
+        sprints = "1 sprint" if figures["sprints"] == 1 else f"{figures['sprints']} sprints"
+        stories = "1 story" if figures["stories"] == 1 else f"{figures['stories']} stories"
+        print(f"{file}: valid ({found.format}, {sprints}, {stories})")
     else:
         print(f"{file}: not valid ({found.format})")

@@ -32,7 +32,7 @@ def _judge(_required: Any, facts: Facts) -> Finding:
     if unproven:
         return failed(
             f"{len(unproven)} of {len(lines)} acceptance lines are not proven: {', '.join(unproven[:20])}. "
-            "Fix: name the id in a test that passes (test_us1_2_…).",
+            f"Fix: name the id in a test that passes (test_{re.sub('[^a-z0-9]+', '_', unproven[0].lower())}_…).",
             actual=False,
             evidence=sorted(evidence, key=lambda text: not text.endswith("no passing test names it")),
         )

@@ -15,7 +15,8 @@ def judge_tool(what: str, purpose: str, reports: tuple[EvidenceFile, ...], facts
     count = sum(report.issues or 0 for report in reports)
     if count:
         found = (f"{report.tool or 'linter'}: {finding}" for report in reports for finding in report.findings)
-        return failed(f"The {what} found {count} issues. Fix: the lines named below.", actual=False, evidence=found)
+        issues = "1 issue. Fix: the line" if count == 1 else f"{count} issues. Fix: the lines"
+        return failed(f"The {what} found {issues} named below.", actual=False, evidence=found)
     disagreements = tuple(_disagreements(what, purpose, facts))
     if disagreements:
         return failed(disagreements[0], actual=False, evidence=disagreements)

@@ -329,6 +329,7 @@ def test_acceptance_needs_a_passing_test_for_each_line(criterion):
     assert found.evidence == ("US1.2: no passing test names it", "US1.1: test_us1_1")
     failing = named_cases("test_us1_1", outcome="failed")
     assert criterion("acceptance_traced", True, failing, plan=plan("US1.1")).status == "failed"
+    assert "(test_us1_1_…)" in criterion("acceptance_traced", True, failing, plan=plan("US1.1")).reason
     assert criterion("acceptance_traced", True, named_cases("x")).status == "not_measured"
     assert criterion("acceptance_traced", True, named_cases("x"), plan=plan()).status == "not_measured"
 
