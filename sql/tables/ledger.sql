@@ -19,7 +19,8 @@ create table public.ledger (
     output_tokens bigint not null default 0 check (output_tokens >= 0),
     cache_read_tokens bigint not null default 0 check (cache_read_tokens >= 0),
     cache_write_tokens bigint not null default 0 check (cache_write_tokens >= 0),
-    cost_usd numeric(14, 6) not null default 0 check (cost_usd >= 0),
+    -- NaN is more than every number: one such cost, and no limit that counts it would hold any more.
+    cost_usd numeric(14, 6) not null default 0 check (cost_usd >= 0 and cost_usd < 'NaN'),
     created_at timestamptz not null default now()
 );
 -- Policy column first; then what was spent in a time.

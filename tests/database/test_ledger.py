@@ -8,6 +8,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.database.world import SENDER, World, forbidden, refused
@@ -47,6 +48,16 @@ def test_one_entry_is_kept_once_with_all_that_it_is_counted_by(world: World) -> 
     assert world.all("select spec_id::text, run_id::text, requester, cost_usd, input_tokens, day ="
                      " (now() at time zone 'utc')::date from ledger") == [
         (made["spec_id"], made["run_id"], SENDER, Decimal("0.25"), 5, True)]  # fmt: skip
+
+
+def test_cost_that_is_no_number_is_refused_and_the_limit_holds(empty_world: World) -> None:
+    empty_world.settle(budget_usd_day=10)
+    made, waiting = empty_world.started(), empty_world.ingest()
+    spend(empty_world, made["run_id"], 10)
+    for cost in ("NaN", "-1", "Infinity"):
+        with pytest.raises(psycopg.errors.DataError if cost == "Infinity" else psycopg.errors.CheckViolation):
+            spend(empty_world, made["run_id"], cost)
+    assert reserve(empty_world, waiting["run_id"])["outcome"] == "refused"
 
 
 def test_entry_of_another_run_is_not_taken_for_the_same(world: World) -> None:
