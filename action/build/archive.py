@@ -61,7 +61,8 @@ def unpack_archive(data: bytes) -> Archive | None:
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as tar:
             for member in tar:
-                if member.name not in (META, TRANSCRIPT, WORK) or not member.isreg() or member.size > MOST_FILE:
+                expected = {META, TRANSCRIPT, WORK} - parts.keys()
+                if member.name not in expected or not member.isreg() or member.size > MOST_FILE:
                     return None
                 stream = tar.extractfile(member)
                 parts[member.name] = stream.read(MOST_FILE) if stream else b""

@@ -131,6 +131,18 @@ def linking() -> bytes:
     return target.getvalue()
 
 
+def repeating() -> bytes:
+    """Twice a part that would do once: with a million of them, unpacking would never end."""
+    meta = Left(agent="claude", base="0" * 40, head="0" * 40).model_dump_json().encode()
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as tar:
+        for _ in range(2):
+            info = tarfile.TarInfo("meta.json")
+            info.size = len(meta)
+            tar.addfile(info, io.BytesIO(meta))
+    return target.getvalue()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -140,8 +152,9 @@ def linking() -> bytes:
         tar_of(meta_json=b"{"),
         tar_of(meta_json=b'{"agent": "claude", "base": "--upload-pack=x", "head": "HEAD"}'),
         linking(),
+        repeating(),
     ],
-    ids=["empty", "no-archive", "other-name", "broken-meta", "options-as-commits", "link"],
+    ids=["empty", "no-archive", "other-name", "broken-meta", "options-as-commits", "link", "same-part-twice"],
 )
 def test_what_is_no_archive_of_ours_is_none(data: bytes) -> None:
     assert unpack_archive(data) is None
