@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from action.build.agents.claude.allowance import allow
+from action.build.agents.claude.allowance import BYTES_PER_TOKEN, allow
+from action.build.agents.claude.contents import count_hidden_tokens, find_foreign_work
 from action.build.agents.claude.key import API, ClaudeKey
 from action.build.agents.claude.limits import LimitSeen, find_resume_time
 from action.build.agents.claude.meter import Meter
@@ -37,6 +39,8 @@ PASSED_BACK = ("content-type", "retry-after", "request-id", "x-should-retry")
 LONGEST_WAIT_SECONDS = 60.0
 # Idle for so long means dead: the API sends a ping at least each quarter of a minute.
 TIMEOUT = httpx.Timeout(600.0, connect=15.0)
+# So long may a message that was begun before the agent was stopped take to be counted; longer, and it is cut off.
+LONGEST_COUNTING_SECONDS = 20.0
 SPENT = "aicd: the budget of this run is spent"
 
 
@@ -72,6 +76,8 @@ class Proxy:
         self._lock = threading.Lock()
         # Deciding and keeping back the money are one step, else two calls at once would spend it twice.
         self._deciding = threading.Lock()
+        self._counting = 0
+        self._idle = threading.Condition()
         self._server: _Server | None = None
         local = urlsplit(upstream).hostname in ("127.0.0.1", "localhost", "::1")
         self._client = httpx.Client(timeout=TIMEOUT, trust_env=not local, follow_redirects=False)
@@ -90,7 +96,15 @@ class Proxy:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            self._await_counting()
         self._client.close()
+
+    def _await_counting(self) -> None:
+        """What is under way is paid for: let it be counted before anybody asks what was spent."""
+        deadline = time.monotonic() + LONGEST_COUNTING_SECONDS
+        with self._idle:
+            while self._counting and time.monotonic() < deadline:
+                self._idle.wait(deadline - time.monotonic())
 
     def take_facts(self) -> Facts:
         """What happened since the last time this was asked."""
@@ -112,8 +126,13 @@ class Proxy:
             yield Refusal(400, "invalid_request_error", "The body is no JSON object.")
             return
         counted = path == CALLS[0]
+        foreign = find_foreign_work(document)
+        if foreign:
+            yield Refusal(400, "invalid_request_error", f"aicd: {foreign}")
+            return
+        size = len(body) + BYTES_PER_TOKEN * count_hidden_tokens(document)
         with self._deciding:
-            allowance = allow(document, len(body), self._ledger.left() if counted else None, self._ledger.table)
+            allowance = allow(document, size, self._ledger.left() if counted else None, self._ledger.table)
             if allowance is None:
                 with self._lock:
                     self._facts.refused_for_money = True
@@ -122,9 +141,11 @@ class Proxy:
             held = self._ledger.hold(allowance.most_usd)
             if counted:
                 held.__enter__()
+        with self._idle:
+            self._counting += 1
         try:
             changed = allowance.document is not document
-            sent = json.dumps(allowance.document, ensure_ascii=False).encode() if changed else body
+            sent = json.dumps(allowance.document).encode() if changed else body
             with self._ask(path, query, headers, sent) as passing:
                 try:
                     yield passing
@@ -134,6 +155,9 @@ class Proxy:
         finally:
             if counted:
                 held.__exit__(None, None, None)
+            with self._idle:
+                self._counting -= 1
+                self._idle.notify_all()
 
     @contextmanager
     def _ask(self, path: str, query: str, headers: Any, body: bytes) -> Iterator[Passing | Refusal]:

@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from action.build.agents.claude.allowance import allow
+from action.build.agents.claude.contents import count_hidden_tokens, find_foreign_work
 from action.build.agents.claude.key import ClaudeKey
 from action.build.agents.claude.meter import Meter
 from action.build.agents.claude.proxy import Proxy
@@ -222,3 +223,59 @@ def test_call_is_never_dearer_than_what_is_kept_back_for_it(asked: dict[str, Any
     allowed = allow({**ASKED, **asked}, 30_000, Decimal(10), table)
     assert allowed is not None
     assert table.cost(ASKED["model"], used) <= allowed.most_usd
+
+
+def test_call_under_way_is_counted_before_the_proxy_has_ended(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    running[0].set_script(Scenario(steps=(Step(say="Done.", fault=Fault(kind="hang", seconds=1.0)),)))
+    with ThreadPoolExecutor(1) as pool:
+        with open_proxy() as (proxy, client):
+            headers = {"x-api-key": proxy.token, **VERSION}
+            pool.submit(httpx.post, f"{proxy.address}/v1/messages", json=ASKED, headers=headers, trust_env=False)
+            while not proxy._counting:
+                time.sleep(0.01)
+        assert client.ledger.spent() == Decimal("0.008")
+
+
+PAGE = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"mcp_servers": [{"type": "url", "url": "https://evil.example", "name": "x"}]},
+        {"container": "container_1"},
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        {"messages": [{"role": "user", "content": [PAGE]}]},
+        {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [PAGE]}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]},
+    ],
+    ids=["mcp", "container", "search", "address", "address-in-a-result", "file"],
+)
+def test_work_that_the_api_would_do_at_our_cost_is_not_passed_on(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str], wish: dict[str, Any]
+) -> None:
+    with open_proxy() as (_, client):
+        answer = client.post("/v1/messages", json={**ASKED, **wish})
+    assert answer.status_code == 400 and "not passed on" in answer.json()["error"]["message"]
+    assert running[0].received == []
+
+
+def test_words_about_addresses_are_no_addresses() -> None:
+    said = {"type": "tool_use", "id": "t", "name": "Write", "input": {"source": {"type": "url"}, "content": [PAGE]}}
+    asked = {"tools": [{"name": "Write", "input_schema": {}}], "messages": [{"role": "assistant", "content": [said]}]}
+    assert find_foreign_work(asked) == ""
+
+
+def test_small_pdf_is_held_for_the_pages_it_may_have() -> None:
+    packed = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
+    content = [{"type": "document", "source": packed}, {"type": "image", "source": {**packed, "data": "iVBO"}}]
+    assert count_hidden_tokens({"messages": [{"role": "user", "content": content}]}) == 305_000
+
+
+def test_lone_surrogate_in_a_shortened_request_is_an_answer_and_no_silence(open_proxy: Callable[..., Any]) -> None:
+    body = json.dumps({**ASKED, "max_tokens": 900_000}).replace('"Hi"', '"\\ud800"').encode()
+    with open_proxy(budget=0.2) as (_, client):
+        answer = client.post("/v1/messages", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (200, 400) and answer.json()
