@@ -2,7 +2,7 @@
 
 | header | must be |
 |---|---|
-| `webhook-id` | 1 to 200 visible ASCII characters; the same one again is `delivery-replayed` |
+| `webhook-id` | 1 to 200 visible ASCII characters but no full stop; the same one again is `delivery-replayed` |
 | `webhook-timestamp` | whole seconds since 1970, at most five minutes from now |
 | `webhook-signature` | one or several of `v1,BASE64`, HMAC-SHA256 of `id.timestamp.body`; one has to fit |
 
@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 SOURCE = re.compile(r"/([a-z0-9][a-z0-9-]{0,62})/?")
-DELIVERY_ID = re.compile(r"[\x21-\x7e]{1,200}")
+# Without a full stop: it parts what is signed, and `a.1` with the time 2 would be `a` with the time 1.
+DELIVERY_ID = re.compile(r"[\x21-\x2d\x2f-\x7e]{1,200}")
 SECONDS = re.compile(r"[1-9][0-9]{0,11}")
 # The version, a comma, and 32 bytes in base64.
 SIGNED = re.compile(r"v1,([A-Za-z0-9+/]{43}=)")
