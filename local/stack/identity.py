@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controlplane.errors import CallerError
+from controlplane.errors import CallerError, OutsideError
 
 MAILBOX = "aicd@inbox.example"
 PUSH_ACCOUNT = "pubsub-push@aicd-local.iam.gserviceaccount.example"
@@ -84,16 +84,16 @@ def save_identity(identity: StackIdentity, path: Path) -> None:
 
 
 def load_identity(path: Path) -> StackIdentity:
-    """The running stack's identity; CallerError when there is none, or when it died without cleaning up."""
+    """The running stack's identity. OutsideError: there is none, or it died; CallerError: its file is no such thing."""
     fix = "Start one with `aicd up` in another terminal."
     try:
         identity = StackIdentity(**json.loads(path.read_text()))
     except FileNotFoundError:
-        raise CallerError("No embedded stack is running.", fix=fix, code="no-stack") from None
+        raise OutsideError("No embedded stack is running.", fix=fix, code="no-stack") from None
     except (ValueError, TypeError) as error:
         raise CallerError(f"The stack's state file {path} cannot be read.", fix=fix, code="no-stack") from error
     if not Path(f"/proc/{identity.pid}").exists() and not _is_alive(identity.pid):
-        raise CallerError("The embedded stack that was running here has ended.", fix=fix, code="no-stack")
+        raise OutsideError("The embedded stack that was running here has ended.", fix=fix, code="no-stack")
     return identity
 
 

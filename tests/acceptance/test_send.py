@@ -156,7 +156,7 @@ def test_letter_to_a_stack_without_a_planner_is_answered_at_once_and_nothing_is_
 
 def test_send_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
     done = Aicd(tmp_path / "empty").run("send", write(tmp_path, compose(message_id="x")), "--json")
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert "aicd up" in done.stderr
 
 

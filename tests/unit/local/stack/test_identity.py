@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.errors import CallerError
+from controlplane.errors import CallerError, OutsideError
 from local.stack.identity import StackIdentity, load_identity, save_identity
 from local.stack.ports import PREFERRED, choose_ports, is_free
 
@@ -49,7 +49,7 @@ def test_state_file_of_a_dead_stack_is_refused_with_the_fix(tmp_path: Path) -> N
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     save_identity(identity(gone.pid), tmp_path / "stack.json")
-    with pytest.raises(CallerError, match=r"has ended.*aicd up"):
+    with pytest.raises(OutsideError, match=r"has ended.*aicd up"):
         load_identity(tmp_path / "stack.json")
 
 
