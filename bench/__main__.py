@@ -13,6 +13,7 @@ BENCHMARKS = {
     "intake": "bench.intake",
     "reads": "bench.reads",
     "stack": "bench.stack",
+    "verbs": "bench.verbs",
 }
 
 
