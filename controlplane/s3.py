@@ -12,13 +12,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import SecretStr
-
 from controlplane.errors import UsageError
+from controlplane.secret import NO_SECRET, Secret
 
 # S3 signs for no longer than this; with the keys of a session not beyond the session either.
 LONGEST_SECONDS = 7 * 24 * 3_600
@@ -36,8 +35,8 @@ class S3Keys:
     """Who signs. `session_token` belongs to keys that expire, as an assumed role has them."""
 
     access_key_id: str
-    secret_access_key: SecretStr
-    session_token: SecretStr = field(default=SecretStr(""))
+    secret_access_key: Secret
+    session_token: Secret = NO_SECRET
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from controlplane.errors import CallerError
 from controlplane.noun import Noun
+from controlplane.secret import Secret
 
 Role = Literal["aicd_functions", "aicd_runner"]
 Scope = Literal["build", "publish"]
@@ -72,11 +73,11 @@ def mint_token(
     return MintedToken(token=token, jti=claims["jti"], expires_at=datetime.fromtimestamp(claims["exp"], tz=UTC))
 
 
-def parse_signing_key(text: str | SecretStr) -> dict[str, Any]:
+def parse_signing_key(text: str | Secret) -> dict[str, Any]:
     """The first key of a JWK, a JWK set or the list that `supabase gen signing-key` writes. Raises BadSigningKey."""
     import json
 
-    raw = text.get_secret_value() if isinstance(text, SecretStr) else text
+    raw = text if isinstance(text, str) else text.get_secret_value()
     try:
         document = json.loads(raw)
     except ValueError as error:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from controlplane.errors import UsageError
 from controlplane.logs import hide_secret
 from controlplane.s3 import S3Keys, S3Store, parse_store, presign
+from controlplane.secret import Hidden
 from functions._shared.settings import Environment
 
 # The one page that is ours and runs no script; whatever else a run left is saved, never shown as a page of the bucket.
@@ -52,6 +51,6 @@ def read_bucket(environment: Environment) -> Bucket | None:
     session = environment.optional("AICD_S3_SESSION_TOKEN")
     hide_secret(session)
     keys = S3Keys(
-        environment.text("AICD_S3_ACCESS_KEY_ID"), environment.secret("AICD_S3_SECRET_ACCESS_KEY"), SecretStr(session)
+        environment.text("AICD_S3_ACCESS_KEY_ID"), environment.secret("AICD_S3_SECRET_ACCESS_KEY"), Hidden(session)
     )
     return Bucket(place, keys)

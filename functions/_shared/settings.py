@@ -1,6 +1,6 @@
 """Environment → settings. Read once per process, by entry points; everything else is handed what it needs.
 
-Every problem is reported at once, so that an operator deploys twice and not seven times. Secrets are `SecretStr`:
+Every problem is reported at once, so that an operator deploys twice and not seven times. Secrets are `Hidden`:
 their repr, and so every log line, shows stars.
 """
 
@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from controlplane.errors import AicdError
 from controlplane.logs import hide_secret
+from controlplane.secret import Hidden, Secret
 from functions._shared.gmail.credentials import MailboxCredentials, read_credentials
 
 GMAIL_API = "https://gmail.googleapis.com/"
@@ -52,11 +51,11 @@ class Environment:
         """Remember a problem that the reader of several variables has found."""
         self._problems.append(problem)
 
-    def secret(self, name: str) -> SecretStr:
+    def secret(self, name: str) -> Secret:
         """A required secret; from now on no log line shows it."""
         value = self.text(name)
         hide_secret(value)
-        return SecretStr(value)
+        return Hidden(value)
 
     def url(self, name: str, default: str = "") -> str:
         """An absolute http(s) address."""
@@ -97,7 +96,7 @@ class SupabaseSettings:
 
     url: str
     publishable_key: str
-    token: SecretStr
+    token: Secret
 
     @classmethod
     def read(cls, environment: Environment) -> SupabaseSettings:
@@ -131,7 +130,7 @@ class GitHubSettings:
     """The token that may start workflows: `actions: write` on the target repositories and nothing else."""
 
     api_url: str
-    token: SecretStr
+    token: Secret
 
     @classmethod
     def read(cls, environment: Environment) -> GitHubSettings:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
-from pydantic import SecretStr
 
 from controlplane.errors import Conflict
+from controlplane.secret import Secret
 from functions._shared.api.jsonbody import JSON, load_json, media_type
 from functions._shared.api.refusals import Unreadable, UnsupportedMediaType
 from functions._shared.endpoint import Call
@@ -39,7 +39,7 @@ class Replayed(Conflict):
 class Hook:
     """The wired function."""
 
-    secret: SecretStr
+    secret: Secret
     store: EventStore
 
     def handle(self, call: Call) -> Answer:

@@ -10,8 +10,8 @@ import hmac
 import re
 
 import structlog
-from pydantic import SecretStr
 
+from controlplane.secret import Secret
 from functions._shared.endpoint import CallerNotProven
 
 log = structlog.get_logger(__name__)
@@ -20,12 +20,12 @@ HEADER = "X-Hub-Signature-256"
 SHAPE = re.compile(r"sha256=[0-9a-f]{64}")
 
 
-def sign(secret: SecretStr, body: bytes) -> str:
+def sign(secret: Secret, body: bytes) -> str:
     """The header's value."""
     return "sha256=" + hmac.new(secret.get_secret_value().encode(), body, hashlib.sha256).hexdigest()
 
 
-def verify(secret: SecretStr, unverified_signature: str, body: bytes) -> None:
+def verify(secret: Secret, unverified_signature: str, body: bytes) -> None:
     """Raise CallerNotProven unless our secret signed the raw bytes. The older header with SHA-1 is not read."""
     if not SHAPE.fullmatch(unverified_signature):
         raise _refused("signature-form")

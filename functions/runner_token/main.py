@@ -21,7 +21,8 @@ from functions.runner_token.keyset import KeySet
 
 if TYPE_CHECKING:
     import flask
-    from pydantic import SecretStr
+
+    from controlplane.secret import Secret
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 # {"run_id": "<uuid>"} and room for a client that says more.
@@ -41,7 +42,7 @@ def wire() -> Exchange:
     return Exchange(Rule(issuer, audience), keys, open_store(supabase), open_mint(signing_key))
 
 
-def open_mint(signing_key: SecretStr) -> Mint:
+def open_mint(signing_key: Secret) -> Mint:
     """A mint for run tokens of fifteen minutes. Raises Misconfigured when the key is none."""
     try:
         jwk = parse_signing_key(signing_key)

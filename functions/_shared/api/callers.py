@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import structlog
-from pydantic import SecretStr
 
 from controlplane.api_keys import KEY
 from controlplane.errors import NotAllowed, NotAuthenticated
+from controlplane.secret import Hidden, Secret
 from functions._shared.api.refusals import TooManyRequests
 from functions._shared.callers.bearer import read_bearer
 from functions._shared.endpoint import CallerNotAllowed, CallerNotProven
@@ -50,7 +50,7 @@ class ApiCaller:
     id: str
     scopes: frozenset[str]
     allowance: Allowance
-    token: SecretStr | None = None
+    token: Secret | None = None
 
     @property
     def name(self) -> str:
@@ -83,11 +83,11 @@ class MemberStore(Protocol):
     def open_member_call(self) -> Mapping[str, Any]: ...
 
 
-_presented: ContextVar[SecretStr | None] = ContextVar("presented_token", default=None)
+_presented: ContextVar[Secret | None] = ContextVar("presented_token", default=None)
 
 
 @contextmanager
-def presenting(token: SecretStr | None) -> Iterator[None]:
+def presenting(token: Secret | None) -> Iterator[None]:
     """Within the block, the member's client speaks with this token, in this thread and no other."""
     before = _presented.set(token)
     try:
@@ -96,7 +96,7 @@ def presenting(token: SecretStr | None) -> Iterator[None]:
         _presented.reset(before)
 
 
-def presented_token() -> SecretStr:
+def presented_token() -> Secret:
     """The token source of the member's client. Raises outside of `presenting`: it must never speak as anybody else."""
     token = _presented.get()
     if token is None:
@@ -125,7 +125,7 @@ class Callers:
     def _prove_member(self, unverified: str) -> ApiCaller:
         if not JWT.fullmatch(unverified):
             raise _refused("token-malformed")
-        token = SecretStr(unverified)
+        token = Hidden(unverified)
         try:
             with presenting(token):
                 opened = self.members.open_member_call()
@@ -139,7 +139,7 @@ def admit(
     caller_id: str,
     scopes: frozenset[str],
     limit: Mapping[str, Any],
-    token: SecretStr | None = None,
+    token: Secret | None = None,
 ) -> ApiCaller:
     """The caller, if this minute has room for his request."""
     if not limit["allowed"]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from pydantic import SecretStr
-
+from controlplane.secret import Secret
 from functions._shared.callers.oidc import OidcProof
 from functions._shared.callers.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify_webhook
 from functions._shared.endpoint import Call
@@ -17,7 +16,7 @@ class CallerProof:
     """Checks a call before anything of it is parsed."""
 
     oidc: OidcProof
-    outbox_secret: SecretStr
+    outbox_secret: Secret
 
     def verify(self, call: Call) -> None:
         """Raise `NotAuthenticated` unless one of the two proofs holds. A wrong signature is not healed by a token."""

@@ -9,8 +9,8 @@ import hashlib
 import hmac
 
 import structlog
-from pydantic import SecretStr
 
+from controlplane.secret import Secret
 from functions._shared.endpoint import CallerNotProven
 
 log = structlog.get_logger(__name__)
@@ -21,13 +21,13 @@ MAX_AGE_SECONDS = 300
 _TIMESTAMP_DIGITS = 12
 
 
-def sign_webhook(secret: SecretStr, timestamp: int, body: bytes) -> str:
+def sign_webhook(secret: Secret, timestamp: int, body: bytes) -> str:
     """The signature header's value."""
     payload = str(timestamp).encode() + b"." + body
     return "sha256=" + hmac.new(secret.get_secret_value().encode(), payload, hashlib.sha256).hexdigest()
 
 
-def verify_webhook(secret: SecretStr, timestamp: str, signature: str, body: bytes, now: float) -> None:
+def verify_webhook(secret: Secret, timestamp: str, signature: str, body: bytes, now: float) -> None:
     """Raise `CallerNotProven` unless the raw bytes were signed with our secret within the last five minutes.
 
     `timestamp` and `signature` are the two headers as they came.

@@ -19,9 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from controlplane.logs import hide_secret
+from controlplane.secret import NO_SECRET, Hidden, Secret
 from functions._shared.gmail.errors import MailboxUnusable
 
 if TYPE_CHECKING:
@@ -38,8 +37,8 @@ class Grant:
     """What the owner of a mailbox agreed to. Whose mailbox it opens is known to Google alone, so it is looked up."""
 
     client_id: str
-    client_secret: SecretStr
-    refresh_token: SecretStr
+    client_secret: Secret
+    refresh_token: Secret
     token_uri: str
 
     names_mailbox = False
@@ -61,7 +60,7 @@ class Grant:
 class Delegation:
     """A service account that an administrator of the domain lets act for its users, in these two scopes only."""
 
-    key: SecretStr
+    key: Secret
     token_uri: str
 
     names_mailbox = True
@@ -112,7 +111,7 @@ def read_credentials(environment: Environment, token_uri: str) -> MailboxCredent
     tokens = _read_tokens(environment)
     single = environment.optional("GMAIL_REFRESH_TOKEN")
     delegation = _read_delegation(environment)
-    client = ("", SecretStr(""))
+    client: tuple[str, Secret] = ("", NO_SECRET)
     if single or any(isinstance(token, str) for token in tokens.values()) or not (tokens or delegation):
         client = (environment.text("GMAIL_CLIENT_ID"), environment.secret("GMAIL_CLIENT_SECRET"))
         if not tokens and not single:
@@ -126,7 +125,7 @@ def read_credentials(environment: Environment, token_uri: str) -> MailboxCredent
     )
 
 
-def _grant(token: str | dict[str, str], client: tuple[str, SecretStr], token_uri: str) -> Grant:
+def _grant(token: str | dict[str, str], client: tuple[str, Secret], token_uri: str) -> Grant:
     if isinstance(token, str):
         return Grant(*client, _secret(token.strip()), token_uri)
     return Grant(token["client_id"], _secret(token["client_secret"]), _secret(token["refresh_token"]), token_uri)
@@ -167,6 +166,6 @@ def _read_delegation(environment: Environment) -> Delegation | None:
     return Delegation(_secret(written), environment.url("GOOGLE_TOKEN_URI", key["token_uri"]))
 
 
-def _secret(value: str) -> SecretStr:
+def _secret(value: str) -> Secret:
     hide_secret(value)
-    return SecretStr(value)
+    return Hidden(value)
