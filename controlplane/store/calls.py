@@ -35,12 +35,12 @@ class Caller:
         return found
 
     def _ask(self, verb: str, kinds: tuple[type, ...], arguments: Mapping[str, Any]) -> Any:
-        # The client hands over the text of an answer that is no JSON; such a half answer is asked for again.
+        # An answer that is no JSON comes as its text; such a half answer is asked for again.
         parameters = {f"p_{name}": clean(value) for name, value in arguments.items()}
 
         def once() -> Any:
             with translated(verb):
-                given = self._client.rpc(verb, parameters).execute().data
+                given = self._client.call(verb, parameters)
             if not isinstance(given, kinds) or (isinstance(given, str) and given.startswith('"')):
                 raise OutsideError(
                     f"Supabase's answer to {verb} could not be read.",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, SecretStr
-
 from controlplane.errors import CallerError
+from controlplane.secret import NO_SECRET, Secret
 from controlplane.store.client import Client
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 # Asked before every request, so that work which outlives its token goes on with a fresh one. May raise our errors;
 # an OutsideError has the whole call tried again.
-TokenSource = Callable[[], SecretStr]
+TokenSource = Callable[[], Secret]
 
 # A verb answers in milliseconds; an artifact of 100 MB needs longer, but never so long between two packets.
 TIMEOUT_SECONDS = 30.0
@@ -24,17 +26,16 @@ CONNECT_SECONDS = 5.0
 _ADDRESS = re.compile(r"https?://[^\s/]+", re.IGNORECASE)
 
 
-class Connection(BaseModel):
+@dataclass(frozen=True)
+class Connection:
     """Where the project is and who we are there: the publishable key opens the door, the token says who comes.
 
     `token` may stay empty where a TokenSource is given to `connect`.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     url: str
     publishable_key: str
-    token: SecretStr = SecretStr("")
+    token: Secret = NO_SECRET
 
 
 class BadConnection(CallerError):
@@ -58,6 +59,7 @@ def connect(connection: Connection, token_source: TokenSource | None = None) -> 
             fix="Check SUPABASE_URL (https://…) and SUPABASE_PUBLISHABLE_KEY.",
         )
     http = httpx.Client(
+        verify=_authorities(connection.url),
         timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
         event_hooks={
             "request": [_presenting(token_source)] if token_source else [],
@@ -67,6 +69,14 @@ def connect(connection: Connection, token_source: TokenSource | None = None) -> 
     )
     token = connection.token.get_secret_value() or connection.publishable_key
     return Client(connection.url, connection.publishable_key, f"Bearer {token}", http)
+
+
+def _authorities(url: str) -> ssl.SSLContext | bool:
+    """Whom we believe that it is Supabase. An http address shows no certificate, and reading the list of authorities
+    takes as long as the first answer; without any, no https connection could be made either."""
+    import ssl
+
+    return True if url.lower().startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _presenting(token_source: TokenSource) -> Callable[[httpx.Request], None]:

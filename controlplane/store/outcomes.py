@@ -76,11 +76,12 @@ def parse_retry_after(value: str | None) -> float | None:
 def translated(action: str) -> Iterator[None]:
     """Runs one exchange; whatever the client raises leaves as one of our errors. `action` names the verb."""
     import httpx
-    from postgrest.exceptions import APIError
+
+    from controlplane.store.rest import VerbRefused
 
     try:
         yield
-    except APIError as error:
+    except VerbRefused as error:
         raise translate_api_error(action, error.code, error.message, error.details, error.hint) from error
     except httpx.HTTPError as error:
         raise OutsideError(

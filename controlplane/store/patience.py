@@ -18,8 +18,19 @@ LONGEST_RETRY_AFTER_SECONDS = 10.0
 
 def patiently(call: Callable[[], Answer]) -> Answer:
     """The call's answer, after at most four tries; the last OutsideError when none got through."""
+    try:
+        return call()
+    except OutsideError as error:
+        if _wait_for(error) is False:
+            raise
+        return _repeat(call, error)
+
+
+def _repeat(call: Callable[[], Answer], first: OutsideError) -> Answer:
+    """Goes on after the first try. Only here is the library loaded: what works at once does not wait for it."""
     import stamina
 
+    failed = [first]
     for attempt in stamina.retry_context(
         on=_wait_for,
         attempts=ATTEMPTS,
@@ -29,6 +40,8 @@ def patiently(call: Callable[[], Answer]) -> Answer:
         wait_jitter=FIRST_WAIT_SECONDS,
     ):
         with attempt:
+            if failed:
+                raise failed.pop()
             return call()
     raise AssertionError("a retry context ends with an answer or an error")
 
