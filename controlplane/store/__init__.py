@@ -1,4 +1,4 @@
-"""The only code that speaks to Supabase: one method per verb, the official client for objects, foreign errors translated."""
+"""The only code that speaks to Supabase: one method per verb, the official client for objects, errors translated."""
 
 from controlplane.store.connection import Connection, TokenSource, connect
 from controlplane.store.functions import FunctionsStore

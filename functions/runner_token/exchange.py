@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
 
@@ -17,9 +17,13 @@ from functions._shared.endpoint import Call
 from functions._shared.envelope import Answer
 from functions.runner_token.claims import find_fault, find_unknown, scope_of
 from functions.runner_token.identity import IdentityNotAccepted, Rule, verify_identity
-from functions.runner_token.keyset import KeySet
 from functions.runner_token.refusals import ExchangeRefused, refuse
 from functions.runner_token.trust import Trust
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    from functions._shared.callers.keyset import KeySet
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +60,7 @@ class Exchange:
     """Kept for the process: the keys and the count of refusals live as long as it does."""
 
     rule: Rule
-    keys: KeySet
+    keys: KeySet[RSAPublicKey]
     store: TrustStore
     mint: Mint
     refused: collections.Counter[str] = field(default_factory=collections.Counter)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from functions._shared.endpoint import CallerNotProven
-from functions.runner_token.keyset import KeySet
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    from functions._shared.callers.keyset import KeySet
 
 ALGORITHM = "RS256"
 LEEWAY_SECONDS = 30
@@ -47,7 +51,7 @@ class Rule:
     audience: str
 
 
-def verify_identity(authorization: str, rule: Rule, keys: KeySet) -> Mapping[str, Any]:
+def verify_identity(authorization: str, rule: Rule, keys: KeySet[RSAPublicKey]) -> Mapping[str, Any]:
     """The signed claims behind a header `Bearer …`.
 
     Raises IdentityNotAccepted, or OutsideError when the issuer's keys cannot be had.

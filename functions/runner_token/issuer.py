@@ -5,31 +5,28 @@ Source: OpenID Connect Discovery 1.0, section 4; RFC 7517. Where a token says th
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from controlplane.errors import OutsideError
+from functions._shared.callers.published import fetch_object
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-TIMEOUT_SECONDS = 5.0
-LIMIT_BYTES = 262_144
 LEAST_KEY_BITS = 2_048
 
 
 def fetch_keys(issuer: str) -> dict[str, RSAPublicKey]:
     """Every usable RS256 key by its id. Raises OutsideError when the issuer does not answer as it should."""
-    discovery = _fetch_object(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    discovery = fetch_object(f"{issuer.rstrip('/')}/.well-known/openid-configuration", _unusable)
     if discovery.get("issuer") != issuer:
         raise _unusable("its discovery document is another issuer's")
     address = str(discovery.get("jwks_uri", ""))
     if urlsplit(address)[:2] != urlsplit(issuer)[:2]:
         raise _unusable("its keys are said to be on another host")
-    return read_keys(_fetch_object(address))
+    return read_keys(fetch_object(address, _unusable))
 
 
 def read_keys(document: Mapping[str, Any]) -> dict[str, RSAPublicKey]:
@@ -57,30 +54,6 @@ def _rsa_key(jwk: Mapping[str, Any]) -> RSAPublicKey | None:
     except (InvalidKeyError, KeyError, ValueError, TypeError):
         return None
     return key if isinstance(key, RSAPublicKey) and key.key_size >= LEAST_KEY_BITS else None
-
-
-def _fetch_object(url: str) -> dict[str, Any]:
-    """The JSON object at an address, within five seconds from first to last byte. Redirects are not followed."""
-    import httpx
-
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    content = bytearray()
-    try:
-        with httpx.Client(timeout=TIMEOUT_SECONDS) as client, client.stream("GET", url) as response:
-            if response.status_code != httpx.codes.OK:
-                raise _unusable(f"it answered {response.status_code}")
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > LIMIT_BYTES or time.monotonic() > deadline:
-                    raise _unusable("its answer is too long or too slow")
-        document = json.loads(content)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _unusable(type(error).__name__) from error
-    except (ValueError, RecursionError) as error:
-        raise _unusable("its answer is not JSON") from error
-    if not isinstance(document, dict):
-        raise _unusable("its answer is not a JSON object")
-    return document
 
 
 def _unusable(reason: str) -> OutsideError:

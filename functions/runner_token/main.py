@@ -10,6 +10,7 @@ import functions_framework
 
 from controlplane.logs import hide_secret
 from controlplane.tokens import BadSigningKey, mint_token, parse_signing_key
+from functions._shared.callers.keyset import KeySet
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
 from functions._shared.settings import Environment, Misconfigured, SupabaseSettings
@@ -17,7 +18,6 @@ from functions._shared.wiring import open_store
 from functions.runner_token.exchange import TOKEN_SECONDS, Exchange, Mint
 from functions.runner_token.identity import Rule
 from functions.runner_token.issuer import fetch_keys
-from functions.runner_token.keyset import KeySet
 
 if TYPE_CHECKING:
     import flask
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from controlplane.secret import Secret
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
+KEYS_FIX = "Try again; if it stays, check GITHUB_OIDC_ISSUER and the function's way out."
 # {"run_id": "<uuid>"} and room for a client that says more.
 BODY_LIMIT_BYTES = 4_096
 
@@ -38,7 +39,7 @@ def wire() -> Exchange:
     audience = environment.text("AICD_RUNNER_TOKEN_AUDIENCE")
     issuer = environment.url("GITHUB_OIDC_ISSUER", GITHUB_ISSUER)
     environment.check()
-    keys = KeySet(lambda: fetch_keys(issuer))
+    keys = KeySet(lambda: fetch_keys(issuer), whose="GitHub's", fix=KEYS_FIX)
     return Exchange(Rule(issuer, audience), keys, open_store(supabase), open_mint(signing_key))
 
 

@@ -12,6 +12,7 @@ on an open one anybody can write these words. Source: cloud.google.com/run/docs/
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ import structlog
 
 from controlplane.errors import OutsideError
 from functions._shared.callers.bearer import read_bearer
+from functions._shared.callers.keyset import KeySet
+from functions._shared.callers.published import fetch_object
 from functions._shared.endpoint import Call, CallerNotProven
 from functions._shared.settings import CallerSettings
 
@@ -28,18 +31,23 @@ log = structlog.get_logger(__name__)
 
 ISSUERS = ("accounts.google.com", "https://accounts.google.com")
 CLOCK_SKEW_SECONDS = 10
-CERTS_TIMEOUT_SECONDS = 5
+PEM = "-----BEGIN CERTIFICATE-----"
 REMOVED_SIGNATURE = "SIGNATURE_REMOVED_BY_GOOGLE"
-
-Transport = Callable[..., Any]
 
 
 class OidcProof:
-    """Verifies bearer tokens against one rule; keeps Google's certificates as long as their headers allow."""
+    """Verifies bearer tokens against one rule; Google's certificates are kept as long as is safe.
 
-    def __init__(self, settings: CallerSettings, transport: Transport | None = None) -> None:
+    `fetch` gives the certificates by their key ids, as PEM."""
+
+    def __init__(self, settings: CallerSettings, fetch: Callable[[], Mapping[str, str]] | None = None) -> None:
         self._settings = settings
-        self._transport = transport
+        self._certificates = KeySet(
+            fetch or functools.partial(fetch_certificates, settings.certs_url),
+            whose="Google's",
+            fix="Try again; if it stays, check GOOGLE_CERTS_URL and the function's way out to the internet.",
+            code="certificates-unavailable",
+        )
 
     def verify_call(self, call: Call) -> Mapping[str, Any]:
         """As `verify`. Behind IAM, the platform checks X-Serverless-Authorization where it was sent, and then leaves
@@ -62,27 +70,22 @@ class OidcProof:
         return claims
 
     def _decode(self, token: str) -> Mapping[str, Any]:
-        import jwt
-        from google.auth.exceptions import GoogleAuthError, TransportError
-        from google.oauth2 import id_token
+        from google.auth import jwt
+        from google.auth.exceptions import GoogleAuthError
 
-        if self._transport is None:
-            self._transport = _caching_transport()
         try:
-            claims: Mapping[str, Any] = id_token.verify_token(
+            # Typed as nothing by its authors.
+            kid = str(jwt.decode_header(token).get("kid"))  # type: ignore[no-untyped-call]
+            certificate = self._certificates.find(kid)
+            if certificate is None:
+                raise _refused("key-unknown")
+            claims: Mapping[str, Any] = jwt.decode(  # type: ignore[no-untyped-call]
                 token,
-                self._transport,  # type: ignore[arg-type]  # any callable of this shape will do
+                certs={kid: certificate},
                 audience=self._settings.audience,
-                certs_url=self._settings.certs_url,
                 clock_skew_in_seconds=CLOCK_SKEW_SECONDS,
             )
-        except TransportError as error:
-            raise OutsideError(
-                "Google's signing certificates cannot be fetched, so no caller can be proven now.",
-                fix="Try again; if it stays, check GOOGLE_CERTS_URL and the function's way out to the internet.",
-                code="certificates-unavailable",
-            ) from error
-        except (GoogleAuthError, ValueError, jwt.PyJWTError) as error:
+        except (GoogleAuthError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise _refused(f"token-invalid: {type(error).__name__}") from error
         return claims
 
@@ -123,23 +126,15 @@ def _refused(reason: str) -> CallerNotProven:
     )
 
 
-def _caching_transport() -> Transport:
-    import cachecontrol
-    import requests
-    from google.auth.exceptions import TransportError
-    from google.auth.transport.requests import Request
+def fetch_certificates(url: str) -> dict[str, str]:
+    """Google's certificates as they are published now. Raises OutsideError."""
+    listed = fetch_object(url, _unusable)
+    return {kid: pem for kid, pem in listed.items() if isinstance(pem, str) and pem.startswith(PEM)}
 
-    fetch = Request(session=cachecontrol.CacheControl(requests.Session()))
-    unusable = "Google's certificates are not a JSON object."
 
-    def transport(url: str, method: str = "GET", **_: Any) -> Any:
-        response = fetch(url, method=method, timeout=CERTS_TIMEOUT_SECONDS)
-        try:
-            usable = isinstance(json.loads(response.data), dict)
-        except ValueError as error:
-            raise TransportError(unusable) from error  # type: ignore[no-untyped-call]
-        if not usable:
-            raise TransportError(unusable)  # type: ignore[no-untyped-call]
-        return response
-
-    return transport
+def _unusable(reason: str) -> OutsideError:
+    return OutsideError(
+        f"Google's signing certificates cannot be fetched: {reason}.",
+        fix="Check GOOGLE_CERTS_URL and the function's way out to the internet.",
+        code="certificates-unavailable",
+    )

@@ -18,10 +18,10 @@ AUDIENCE, ACCOUNT = "https://push.example/", "push@project.iam.gserviceaccount.c
 
 
 def proof(*, closed: bool) -> OidcProof:
-    def no_network(*_: Any, **__: Any) -> Any:
+    def no_network() -> Any:
         raise AssertionError("Google's certificates are not needed here")
 
-    return OidcProof(CallerSettings(AUDIENCE, ACCOUNT, "https://certs.example/", closed), transport=no_network)
+    return OidcProof(CallerSettings(AUDIENCE, ACCOUNT, "https://certs.example/", closed), no_network)
 
 
 def token(payload: Any = None, signature: str = REMOVED_SIGNATURE, **changes: Any) -> str:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import RSAAlgorithm
 
+from functions._shared.callers.keyset import KeySet
 from functions.runner_token.identity import (
     LEEWAY_SECONDS,
     REFUSED_HEADERS,
@@ -22,7 +23,6 @@ from functions.runner_token.identity import (
     Rule,
     verify_identity,
 )
-from functions.runner_token.keyset import KeySet
 
 Sign = Callable[..., str]
 Claims = Callable[..., dict[str, Any]]
@@ -33,7 +33,7 @@ STRANGER = rsa.generate_private_key(65537, 2048)
 
 @pytest.fixture
 def verify(key: rsa.RSAPrivateKey, rule: Rule) -> Callable[[str], Any]:
-    keys = KeySet(lambda: {"k1": key.public_key()})
+    keys = KeySet(lambda: {"k1": key.public_key()}, whose="The issuer's", fix="Wait.")
     return lambda authorization: verify_identity(authorization, rule, keys)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from controlplane.errors import OutsideError
-from functions.runner_token import issuer
+from functions._shared.callers import published
 from functions.runner_token.issuer import fetch_keys, read_keys
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -94,7 +94,7 @@ def test_keys_are_those_that_discovery_leads_to(serve: Callable[[Pages], str], k
         pytest.param({DISCOVERY: lambda _: 500}, id="500"),
         pytest.param({DISCOVERY: lambda _: 302}, id="redirect"),
         pytest.param({"/keys": lambda _: 503}, id="keys away"),
-        pytest.param({"/keys": lambda _: "x" * (issuer.LIMIT_BYTES + 1)}, id="too long"),
+        pytest.param({"/keys": lambda _: "x" * (published.LIMIT_BYTES + 1)}, id="too long"),
     ],
 )
 def test_issuer_that_misbehaves_is_an_outage(serve: Callable[[Pages], str], key: rsa.RSAPrivateKey, bad: Pages) -> None:
@@ -104,7 +104,7 @@ def test_issuer_that_misbehaves_is_an_outage(serve: Callable[[Pages], str], key:
 
 
 def test_answer_that_drips_is_given_up_in_time(serve: Callable[[Pages], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(issuer, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(published, "TIMEOUT_SECONDS", 0.3)
     began = time.monotonic()
     with pytest.raises(OutsideError):
         fetch_keys(serve({DISCOVERY: lambda _: b"{" + b" " * 1000}))

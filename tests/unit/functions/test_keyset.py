@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from controlplane.errors import OutsideError
-from functions.runner_token.keyset import COOLDOWN_SECONDS, STALE_SECONDS, KeySet
+from functions._shared.callers.keyset import COOLDOWN_SECONDS, FIRST_COOLDOWN_SECONDS, STALE_SECONDS, KeySet
 
 KEY: Any = object()
 
@@ -29,8 +29,8 @@ class Issuer:
             raise OutsideError("away")
         return self.keys
 
-    def keyset(self) -> KeySet:
-        return KeySet(self.fetch, lambda: self.now)
+    def keyset(self) -> KeySet[Any]:
+        return KeySet(self.fetch, whose="The issuer's", fix="Wait.", clock=lambda: self.now)
 
 
 def test_known_key_is_fetched_once() -> None:
@@ -82,10 +82,10 @@ def test_no_key_at_all_is_an_outage_that_says_when_to_come_back(nothing: Any) ->
         with pytest.raises(OutsideError) as caught:
             keys.find("k1")
         assert caught.value.code == "keys-unavailable"
-        assert 0 < (caught.value.retry_after_seconds or 0) <= COOLDOWN_SECONDS
+        assert 0 < (caught.value.retry_after_seconds or 0) <= FIRST_COOLDOWN_SECONDS
     assert issuer.asked == 1
     issuer.keys = {"k1": KEY}
-    issuer.now += COOLDOWN_SECONDS
+    issuer.now += FIRST_COOLDOWN_SECONDS
     assert keys.find("k1") is KEY
 
 
