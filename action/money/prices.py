@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from action.money.usage import Usage
+from action.money.usage import Usage, most_tokens
 from controlplane.errors import UsageError
 from controlplane.noun import Noun
 
@@ -53,6 +53,19 @@ class PriceTable(Noun):
             if name in self.models:
                 return self.models[name]
         return max(self.models.values(), key=lambda price: (price.output, price.input))
+
+    def most(self, model: str, size: int, output_tokens: int, *, fast: bool = False) -> Decimal:
+        """What a call may cost at most that sends `size` bytes: read where it is dearest, and written to the cache."""
+        reading, writing = self.dearest(model, fast=fast)
+        return (most_tokens(size) * reading + output_tokens * writing) / MILLION
+
+    def dearest(self, model: str, *, fast: bool = False) -> tuple[Decimal, Decimal]:
+        """(a million tokens of a prompt, a million of an answer), wherever and however they are computed."""
+        price = self.price(model)
+        prices = (price, price.above) if price.above else (price,)
+        factor = self.us_only_factor * (self.fast_factor if fast else 1)
+        prompt = max(cost for one in prices for cost in (one.input, one.cache_write_5m, one.cache_write_1h))
+        return factor * prompt, factor * max(one.output for one in prices)
 
     def cost(self, model: str, usage: Usage) -> Decimal:
         """US dollars, rounded up at the sixth place."""

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from controlplane.noun import Noun
 
+# Text has three to four bytes for a token, in any script; three overstates the cost a little, never the money left.
+BYTES_PER_TOKEN = 3
+
 
 class Usage(Noun):
     """Tokens of one call. `input_tokens` are those outside the cache; the whole prompt is the sum of the first four.
@@ -28,6 +31,11 @@ class Usage(Noun):
     @property
     def prompt_tokens(self) -> int:
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
+
+
+def most_tokens(size: int) -> int:
+    """How many tokens so many bytes of UTF-8 are at most."""
+    return -(-size // BYTES_PER_TOKEN)
 
 
 def read_usage(document: Mapping[str, Any]) -> Usage:

@@ -9,8 +9,6 @@ from typing import Any
 
 from action.money import PriceTable
 
-# JSON of prompts and tools has three to four bytes for a token; three overstates the cost a little, never the money.
-BYTES_PER_TOKEN = 3
 # With less than this an agent cannot even say what it did.
 LEAST_OUTPUT_TOKENS = 1_000
 # The API asks for at least so much thinking, and for room beyond it.
@@ -28,12 +26,9 @@ class Allowance:
 
 def allow(document: dict[str, Any], size: int, left_usd: Decimal | None, table: PriceTable) -> Allowance | None:
     """Shorten the answer to what the money left pays for; None when that is too little to be of use."""
-    price = table.price(str(document.get("model", "")))
-    prices = (price, price.above) if price.above else (price,)
-    factor = table.us_only_factor * (table.fast_factor if document.get("speed") == "fast" else 1)
-    dearest = factor * max(cost for one in prices for cost in (one.input, one.cache_write_5m, one.cache_write_1h))
-    output = factor * max(one.output for one in prices)
-    reading = Decimal(-(-size // BYTES_PER_TOKEN)) * dearest / MILLION
+    model, fast = str(document.get("model", "")), document.get("speed") == "fast"
+    _, output = table.dearest(model, fast=fast)
+    reading = table.most(model, size, 0, fast=fast)
     wanted = document.get("max_tokens")
     tokens = wanted if isinstance(wanted, int) and wanted >= 0 else 0
     if left_usd is None:

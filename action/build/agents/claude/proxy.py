@@ -22,13 +22,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from action.build.agents.claude.allowance import BYTES_PER_TOKEN, allow
+from action.build.agents.claude.allowance import allow
 from action.build.agents.claude.contents import count_hidden_tokens, find_foreign_work
 from action.build.agents.claude.key import API, ClaudeKey
 from action.build.agents.claude.limits import LimitSeen, find_resume_time
-from action.build.agents.claude.meter import Meter
 from action.loopback import BoundedServer
 from action.money import Ledger
+from action.money.meter import Meter
+from action.money.usage import BYTES_PER_TOKEN
 
 MOST_REQUEST_BYTES = 40_000_000
 MOST_AT_ONCE = 12

@@ -48,6 +48,14 @@ def test_one_token_is_never_free() -> None:
     assert cost_of("claude-haiku-5-5", Usage(cache_read_tokens=1)) == Decimal("0.000001")
 
 
+@pytest.mark.parametrize("model", ["claude-opus-5-5", "claude-haiku-5-5", "nobody-knows-1"])
+@pytest.mark.parametrize("letter", ["請計算所有的字", "すべて数えて", "모두 세어 주세요"])
+def test_most_that_a_call_may_cost_holds_for_a_script_with_a_token_for_each_character(model: str, letter: str) -> None:
+    letter = letter.replace(" ", "") * 20_000
+    dear = Usage(cache_write_1h_tokens=len(letter), output_tokens=500, us_only=True)
+    assert load_prices().most(model, len(letter.encode()), 500) == cost_of(model, dear)
+
+
 def test_own_list_is_laid_over_the_shipped_one(tmp_path: Path) -> None:
     price = dict.fromkeys(("input", "output", "cache_write_5m", "cache_write_1h", "cache_read"), "1")
     text = json.dumps({"as_of": "2027-01-01", "models": {"ours-1": price}})

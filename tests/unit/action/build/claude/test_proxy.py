@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from action.build.agents.claude.allowance import allow
 from action.build.agents.claude.contents import count_hidden_tokens, find_foreign_work
 from action.build.agents.claude.key import ClaudeKey
-from action.build.agents.claude.meter import Meter
 from action.build.agents.claude.proxy import Proxy
 from action.money import Ledger, Usage, load_prices
+from action.money.meter import Meter
 from local.doubles.anthropic import AnthropicDouble, Fault, Scenario, Step
 from tests.unit.action.build.claude.conftest import REAL_KEY, RUN_ID
 

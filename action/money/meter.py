@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from action.money import Usage
-from action.money.usage import read_usage
+from action.money.usage import Usage, most_tokens, read_usage
 
 MOST_LINE_BYTES = 4_000_000
-CHARACTERS_PER_TOKEN = 3
 
 
 class Meter:
-    """Feed it the body as it comes; `usage` says what is known at any time.
+    """Feed it the body as it comes, or let it hear the events; `usage` says what is known at any time.
 
     Of a stream that breaks off, the tokens that came are guessed from their length: they are paid for, too.
     """
@@ -25,7 +23,7 @@ class Meter:
         self._streamed = streamed
         self._rest = b""
         self._numbers: dict[str, Any] = {}
-        self._characters = 0
+        self._bytes = 0
 
     def feed(self, data: bytes) -> None:
         self._rest += data
@@ -36,7 +34,7 @@ class Meter:
         self._rest = self._rest[-MOST_LINE_BYTES:]
         for line in lines:
             if line.startswith(b"data:"):
-                self._event(_parse(line[5:]))
+                self.hear(_parse(line[5:]))
 
     def close(self) -> None:
         """The body is at its end."""
@@ -51,19 +49,20 @@ class Meter:
         if not self.message:
             return None
         usage = read_usage(self._numbers)
-        guessed = -(-self._characters // CHARACTERS_PER_TOKEN)
+        guessed = most_tokens(self._bytes)
         if self._streamed and not self.complete and guessed > usage.output_tokens:
             usage = usage.model_copy(update={"output_tokens": guessed})
         return usage
 
-    def _event(self, event: dict[str, Any]) -> None:
+    def hear(self, event: dict[str, Any]) -> None:
+        """One event of a stream; those that say nothing about the cost are passed over."""
         kind = event.get("type")
         if kind == "message_start":
             self._opening(_object(event.get("message")))
         elif kind == "content_block_delta":
             delta = _object(event.get("delta"))
             came = (text for name, text in delta.items() if name != "type" and isinstance(text, str))
-            self._characters += sum(map(len, came))
+            self._bytes += sum(len(text.encode("utf-8", "replace")) for text in came)
         elif kind == "message_delta":
             known = _object(event.get("usage"))
             self._numbers.update({name: value for name, value in known.items() if value is not None})
