@@ -68,7 +68,8 @@ class Context:
         return self.folder.require("run", Run, "start")
 
     def journal(self, run: Run) -> Journal:
-        return Journal(self.folder, self.console, run.run_id, self.store if run.controlled else None)
+        records = self.store if run.controlled else None
+        return Journal(self.folder, self.console, run.run_id, records, run.ci_attempt)
 
     def keep_interruption(self) -> bool:
         """Note as a failure that a verb before this one was killed: a cancel, a time limit, or the machine. Whatever

@@ -22,13 +22,19 @@ class Records(Protocol):
 
 
 class Journal:
-    """`records` is None for a run that no control plane knows. A story that cannot be told never stops the work."""
+    """`records` is None for a run that no control plane knows. A story that cannot be told never stops the work.
 
-    def __init__(self, folder: RunFolder, console: Console, run_id: str, records: Records | None) -> None:
+    `ci_attempt` counts how often the run's CI run was begun.
+    """
+
+    def __init__(
+        self, folder: RunFolder, console: Console, run_id: str, records: Records | None, ci_attempt: int = 1
+    ) -> None:
         self._folder = folder
         self._console = console
         self._run_id = run_id
         self._records = records
+        self._ci_attempt = ci_attempt
 
     def event(self, phase: Phase, message: str, **metadata: Any) -> None:
         message = self._console.redact(message)
@@ -38,8 +44,9 @@ class Journal:
         self._try("event", lambda records: records.record_event(self._run_id, phase.value, message, metadata))
 
     def execution(self, iteration: int, execution: Mapping[str, Any]) -> None:
-        """One agent execution; its id depends on run and iteration only, so that telling it twice records it once."""
-        entry = {"id": execution_id(self._run_id, iteration), "iteration": iteration, **execution}
+        """One agent execution; telling it twice records it once."""
+        number = execution_id(self._run_id, self._ci_attempt, str(iteration))
+        entry = {"id": number, "iteration": iteration, **execution}
         self._folder.append("executions.jsonl", entry)
         self._try("execution", lambda records: records.record_execution(self._run_id, entry))
 
@@ -56,5 +63,6 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def execution_id(run_id: str, iteration: int) -> str:
-    return str(uuid.uuid5(uuid.UUID(run_id), f"execution/{iteration}"))
+def execution_id(run_id: str, ci_attempt: int, name: str) -> str:
+    """A CI run that is begun again works again, and what its attempt before did stays recorded."""
+    return str(uuid.uuid5(uuid.UUID(run_id), f"execution/{ci_attempt}/{name}"))

@@ -16,8 +16,8 @@ class Run(Noun):
 
     `below` is what `base` joins, where it is a merge of ours (action/gitrepo/clone.py).
     `controlled` says that the control plane knows this run and waits for its result; `token_scope` how far the token
-    reaches by which it is told: build, publish, both, or project; `shared_runner` that jobs of the
-    hardened form met on one machine. Without a control plane, ids are made from the
+    reaches by which it is told: build, publish, both, or project; `ci_attempt` how often the CI run was begun;
+    `shared_runner` that jobs of the hardened form met on one machine. Without a control plane, ids are made from the
     specification's hash, so that the same specification gives the same branch.
     """
 
@@ -40,6 +40,7 @@ class Run(Noun):
     title: str = ""
     policy: dict[str, Any] = Field(default_factory=dict)
     token_scope: str = ""
+    ci_attempt: int = 1
     shared_runner: bool = False
 
     def trailers(self) -> Trailers:

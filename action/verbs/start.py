@@ -171,6 +171,7 @@ def _announced(context: Context, answer: dict[str, Any]) -> Run:
         spec_sha256=answer["spec"]["sha"],
         title=answer["spec"].get("title") or "",
         token_scope=context.token_scope,
+        ci_attempt=context.settings.github.run_attempt,
     )
 
 
@@ -246,6 +247,7 @@ def _describe(context: Context, order: Order) -> Run:
         title=order.spec.title or order.spec.project,
         policy=order.policy,
         token_scope=context.token_scope if order.controlled else "",
+        ci_attempt=context.settings.github.run_attempt,
     )
 
 
