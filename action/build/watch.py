@@ -21,7 +21,8 @@ class BudgetRecords(Protocol):
 
 
 class BudgetWatch:
-    """A context manager: inside it the control plane is asked now and then, in a thread of its own."""
+    """A context manager: inside it the control plane is asked now and then, in a thread of its own. At its end the
+    last attempt's cost is told; where it cannot be, whoever closes the run has to insist (`Ledger.sync`)."""
 
     def __init__(
         self, records: BudgetRecords | None, run_id: str, ledger: Ledger, between_seconds: float = BETWEEN_SECONDS
@@ -38,7 +39,7 @@ class BudgetWatch:
         """Before an attempt: `cancelled`, `out-of-money`, or nothing. Raises OutsideError where it cannot be known:
         nothing is spent then."""
         self._ledger.sync()
-        self._read()
+        self._ledger.learn_earlier(self._read().get("spent_usd"))
         return "cancelled" if self._cancelled else "out-of-money" if self._ledger.is_spent() else ""
 
     def watch(self) -> str:
@@ -54,6 +55,7 @@ class BudgetWatch:
         self._ends.set()
         if self._thread.is_alive():
             self._thread.join(5)
+        self._ledger.offer()
 
     def _work(self) -> None:
         while not self._ends.wait(self._between):
@@ -62,12 +64,13 @@ class BudgetWatch:
             except AicdError:
                 continue  # asked again soon, and before the next attempt it must answer
 
-    def _read(self) -> None:
+    def _read(self) -> Mapping[str, Any]:
         if self._records is None:
-            return
+            return {}
         budget = self._records.read_budget(self._run_id)
         self._cancelled = bool(budget.get("spec_cancelled")) or budget.get("run_open") is False
         self._ledger.set_left(budget.get("left_usd"))
+        return budget
 
 
 class Billed:
@@ -83,5 +86,6 @@ class Billed:
         if attempt.cost_usd:
             said = Usage(input_tokens=attempt.input_tokens or 0, output_tokens=attempt.output_tokens or 0)
             model = attempt.model or self.name
-            self._ledger.add("builder", model, said, f"{self.name}/{task.iteration}", attempt.cost_usd)
+            # Whoever worked again was paid again: no attempt's cost is ever taken for that of another one.
+            self._ledger.add("builder", model, said, cost_usd=attempt.cost_usd)
         return attempt

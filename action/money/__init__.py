@@ -1,6 +1,7 @@
 """Money: what a call to a model costs, and what of the run's budget is left."""
 
-from action.money.ledger import Entry, Ledger
+from action.money.ledger import Ledger
+from action.money.ledgerfile import Entry
 from action.money.prices import PriceTable, cost_of, load_prices
 from action.money.usage import Usage
 

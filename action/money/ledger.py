@@ -1,7 +1,8 @@
 """The run's ledger: every call's tokens and cost, and what is left of the budget.
 
 An entry is kept in this process, in `ledger.jsonl` of the run folder, and by the control plane. Nothing fails open: an
-entry that the control plane did not take is offered again with the next one, and `sync` raises while one is left.
+entry that the control plane did not take is offered again with the next one, and by the next verb that opens the file;
+`sync` raises while one is left.
 """
 
 from __future__ import annotations
@@ -12,28 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from action.money.ledgerfile import NOTHING, Earlier, Entry, Kind, append_line, read_ledger
 from action.money.prices import PriceTable, shipped_prices
 from action.money.usage import Usage
-from controlplane.errors import AicdError, BrokenPromise, OutsideError
-from controlplane.noun import Noun
-
-Kind = Literal["planner", "builder"]
-NOTHING = Decimal(0)
-
-
-class Entry(Noun):
-    """One call. `cost_usd` in US dollars; `id` is a uuid, so that telling it twice counts it once."""
-
-    id: str
-    kind: Kind
-    model: str
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    cost_usd: Decimal = NOTHING
+from controlplane.errors import AicdError, OutsideError
 
 
 class CostRecords(Protocol):
@@ -62,12 +47,16 @@ class Ledger:
         self._records = records
         self._file = file
         self._lock = threading.RLock()
-        self._entries: dict[str, Entry] = {entry.id: entry for entry in _read(file)}
-        self._untold: list[Entry] = []
+        kept = read_ledger(file)
+        self._entries = kept.entries
+        self._untold = [entry for entry in kept.entries.values() if entry.id not in kept.told]
+        self._earlier = kept.earlier_usd
         self._held: dict[object, Decimal] = {}
         self._left_elsewhere: Decimal | None = None
 
-    def add(self, kind: Kind, model: str, usage: Usage, call: str = "", cost_usd: float | None = None) -> Entry:
+    def add(
+        self, kind: Kind, model: str, usage: Usage, call: str = "", cost_usd: float | Decimal | None = None
+    ) -> Entry:
         """Count one call. `call` is the API's id of the message: the same one is counted once.
 
         `cost_usd` is for a program that knows its own cost better than our list does.
@@ -88,9 +77,7 @@ class Ledger:
             if entry.id in self._entries:
                 return self._entries[entry.id]
             self._entries[entry.id] = entry
-            if self._file is not None:
-                with self._file.open("a", encoding="utf-8") as file:
-                    file.write(entry.model_dump_json() + "\n")
+            append_line(self._file, entry)
             self._untold.append(entry)
             if self._left_elsewhere is not None:
                 self._left_elsewhere -= cost
@@ -111,14 +98,23 @@ class Ledger:
         Money that calls under way may cost (`hold`) is not left.
         """
         with self._lock:
-            own = None if self._limit is None else self._limit - self.spent()
+            own = None if self._limit is None else self._limit - self.spent() - (self._earlier or NOTHING)
             known = [left for left in (own, self._left_elsewhere) if left is not None]
             return min(known) - sum(self._held.values(), NOTHING) if known else None
 
     def set_left(self, left_usd: float | None) -> None:
         """What `read_budget` of the control plane says is left, reservations of this run included."""
         with self._lock:
-            self._left_elsewhere = None if left_usd is None else Decimal(str(left_usd))
+            self._left_elsewhere = None if left_usd is None else Decimal(str(left_usd)) - self._untold_usd()
+
+    def learn_earlier(self, spent_usd: float | None) -> None:
+        """What the whole run has spent, as the control plane says once all of this file is told: beyond it, it was
+        spent by an attempt whose run folder is gone. Only the first answer counts."""
+        with self._lock:
+            if self._earlier is not None or spent_usd is None or self._untold:
+                return
+            self._earlier = max(NOTHING, Decimal(str(spent_usd)) - self.spent())
+            append_line(self._file, Earlier(earlier_usd=self._earlier))
 
     def is_spent(self) -> bool:
         left = self.left()
@@ -136,11 +132,16 @@ class Ledger:
             with self._lock:
                 del self._held[key]
 
-    def sync(self) -> None:
-        """Offer what the control plane has not taken yet; raises OutsideError while something is left."""
+    def offer(self) -> bool:
+        """Offer what the control plane has not taken yet; False while something is left."""
         with self._lock:
             self._tell()
-            if self._untold:
+            return not self._untold
+
+    def sync(self) -> None:
+        """As `offer`, but raises OutsideError while something is left."""
+        with self._lock:
+            if not self.offer():
                 raise OutsideError(
                     f"{len(self._untold)} costs could not be told to the control plane.",
                     "Nothing more is spent until they can.",
@@ -153,23 +154,15 @@ class Ledger:
                 answer = self._records.record_cost(self._run_id, _as_json(self._untold[0]))
             except AicdError:
                 return  # offered again with the next entry, and `sync` insists
-            self._untold.pop(0)
+            append_line(self._file, {"told": self._untold.pop(0).id})
             left = answer.get("left_usd")
-            untold = sum((one.cost_usd for one in self._untold), NOTHING)
-            self._left_elsewhere = None if left is None else Decimal(str(left)) - untold
+            self.set_left(left)
         if self._records is None:
             self._untold.clear()
+
+    def _untold_usd(self) -> Decimal:
+        return sum((one.cost_usd for one in self._untold), NOTHING)
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
     return {**entry.model_dump(mode="json"), "cost_usd": float(entry.cost_usd)}
-
-
-def _read(file: Path | None) -> Iterator[Entry]:
-    if file is None or not file.exists():
-        return
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            yield Entry.model_validate_json(line)
-        except ValueError as error:
-            raise BrokenPromise("The run folder's ledger.jsonl cannot be read.", "Start the run again.") from error

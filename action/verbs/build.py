@@ -19,11 +19,12 @@ from action.build.takeover import TRANSCRIPT
 from action.build.task import write_dialogue
 from action.build.watch import Billed, BudgetWatch
 from action.context import Context
+from action.costs import open_ledger
 from action.gate.judge import judge
 from action.gitrepo.protected import find_refusals
 from action.gitrepo.workspace import prepare_workspace, tree_of
 from action.measure import hold_refusals, measure_change
-from action.money import Ledger, load_prices
+from action.money import Ledger
 from action.plan.dialogue import Dialogue
 from action.run import BuildOutcome, Run
 from action.toolserver.rundesk import RunDesk
@@ -66,16 +67,10 @@ def run(context: Context) -> int:
             outcome, change = build_change(job)
     finally:
         shutil.rmtree(area, ignore_errors=True)
+    if outcome.ended in ("paused", "needs-input"):
+        # Nobody comes back to this run: what is not told by now is lost with its folder.
+        ledger.sync()
     return _conclude(context, started, outcome, change, agent, desk)
-
-
-def open_ledger(context: Context, started: Run) -> Ledger:
-    """The run's ledger, with what planning spent already in it."""
-    inputs = context.settings.agent
-    root = context.settings.github.workspace / context.settings.judge.working_directory
-    records = context.store if started.controlled else None
-    file = context.folder.path / "ledger.jsonl"
-    return Ledger(started.run_id, inputs.max_budget_usd, records, file, load_prices(inputs.price_table, root))
 
 
 def _conclude(

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from action.context import Context, interruption
+from action.costs import offer_costs
 from action.run import Failure, Published, Run
 from action.verbs.publish import compose, keep_artifacts, tell_bundle, with_places, write_reports
 from controlplane.errors import Conflict
@@ -26,6 +27,7 @@ def run(context: Context) -> int:
             context.console.say(f"Nothing was started: {failure.message}")
         return 1 if failure else 0
     _explain_silence(context)
+    offer_costs(context, started)
     report = compose(context, started)
     summary = _summary(context, started, report)
     result = report.result

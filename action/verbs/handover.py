@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from action.context import Context, interruption
+from action.costs import offer_costs
 from action.gitrepo.objects import write_objects
 from action.handover import OBJECTS, Stage, pack
 from action.run import Failure, Run
@@ -24,7 +25,11 @@ def run(context: Context) -> int:
     killed = context.folder.find_interrupted(context.verb)
     if killed:
         replace(context, verb=killed).keep_failure(interruption(killed))
-    if context.folder.load("run", Run) is None and context.folder.load("failure", Failure) is None:
+    started = context.folder.load("run", Run)
+    if started is not None and stage == "build":
+        # The jobs after this one may not write costs.
+        offer_costs(context, started)
+    if started is None and context.folder.load("failure", Failure) is None:
         context.console.say("There is nothing to hand over.")
         return 0
     shutil.rmtree(target, ignore_errors=True)

@@ -95,8 +95,9 @@ class RunnerStore(Caller):
         return self._call("record_cost_v1", dict, run_id=run_id, entry=entry)
 
     def read_budget(self, run_id: str) -> Row:
-        """{left_usd: number or None, limits: [{scope, period, limit_usd, spent_usd, reserved_usd, left_usd}], run_open,
-        spec_cancelled}. Ask before each iteration; a run that is not open any more has to stop."""
+        """{left_usd: number or None, limits: [{scope, period, limit_usd, spent_usd, reserved_usd, left_usd}],
+        spent_usd, run_open, spec_cancelled}. Ask before each iteration; a run that is not open any more has to stop.
+        `spent_usd` is this run's, whichever attempt of its CI run spent it."""
         return self._call("read_budget_v1", dict, run_id=run_id)
 
     def finish_run(self, run_id: str, result: str, summary: Mapping[str, Any]) -> Row:

@@ -87,6 +87,8 @@ def test_budget_names_every_limit_and_the_least_counts(empty_world: World) -> No
     assert spend(empty_world, made["run_id"], 3)["left_usd"] == 1
     told = budget(empty_world, made["run_id"])
     assert (told["left_usd"], told["run_open"], told["spec_cancelled"]) == (1, True, False)
+    other = empty_world.started()
+    assert (told["spent_usd"], budget(empty_world, other["run_id"])["spent_usd"]) == (3, 0)
     assert {(one["scope"], one["period"]): one["left_usd"] for one in told["limits"]} == {
         ("run", "run"): 1, ("spec", "total"): 6, ("project", "day"): 17, ("project", "month"): 97,
         ("requester", "day"): 4, ("requester", "month"): 47}  # fmt: skip

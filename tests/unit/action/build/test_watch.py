@@ -11,7 +11,7 @@ import pytest
 from action.build.agents.seam import Attempt, Task
 from action.build.telling import Teller
 from action.build.watch import Billed, BudgetWatch
-from action.money import Ledger
+from action.money import Ledger, Usage
 from controlplane.errors import OutsideError
 
 RUN_ID = "3f0c1f0e-5d7a-4d4c-9a53-6f4d4a1d9a10"
@@ -67,6 +67,44 @@ def test_cancel_while_the_agent_works_is_noticed_also_after_a_bad_moment() -> No
         assert watch.watch() == "cancelled"
 
 
+def test_last_cost_is_told_at_the_end_also_after_an_error() -> None:
+    told: list[str] = []
+
+    class Costs:
+        away = True
+
+        def record_cost(self, _run_id: str, entry: Any) -> Any:
+            if self.away:
+                raise OutsideError("away")
+            told.append(entry["id"])
+            return {"left_usd": None}
+
+    costs = Costs()
+    ledger = Ledger(RUN_ID, 10.0, costs)
+    with pytest.raises(ZeroDivisionError), BudgetWatch(Records(OPEN), RUN_ID, ledger):
+        entry = ledger.add("builder", "m", Usage(), cost_usd=1.0)
+        costs.away = False
+        raise ZeroDivisionError
+    assert told == [entry.id]
+
+
+def test_end_of_the_watch_never_hides_what_was_built() -> None:
+    class Away:
+        def record_cost(self, _run_id: str, entry: Any) -> Any:
+            raise OutsideError("away")
+
+    ledger = Ledger(RUN_ID, 10.0, Away())
+    with BudgetWatch(Records(OPEN), RUN_ID, ledger):
+        ledger.add("builder", "m", Usage(), cost_usd=1.0)
+    with pytest.raises(OutsideError):
+        ledger.sync()
+
+
+def test_what_an_earlier_attempt_of_the_run_spent_counts_against_its_limit() -> None:
+    watch = BudgetWatch(Records({**OPEN, "left_usd": None, "spent_usd": 10.5}), RUN_ID, Ledger(RUN_ID, 10.0))
+    assert watch.ask() == "out-of-money"
+
+
 class Claims:
     name, repeats = "command", True
 
@@ -82,6 +120,19 @@ def test_what_an_agent_says_it_cost_counts_against_the_budget(tmp_path: Path) ->
     assert (agent.name, agent.repeats) == ("command", True)
     assert ledger.is_spent()
     assert ledger.entries()[0].input_tokens == 10
+
+
+def test_agent_that_works_again_in_the_same_run_is_paid_again(tmp_path: Path) -> None:
+    told: dict[str, Any] = {}
+
+    class Costs:
+        def record_cost(self, _run_id: str, entry: Any) -> Any:
+            told.setdefault(entry["id"], entry)
+            return {"left_usd": None}
+
+    for _attempt_of_the_ci_run in (1, 2):
+        Billed(Claims(), Ledger(RUN_ID, 10.0, Costs())).work(Task("", "", 1, tmp_path, tmp_path, tmp_path / "log", 1.0))
+    assert len(told) == 2
 
 
 def test_newest_sentence_is_told_and_only_so_often() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from action.money import Ledger, Usage
-from controlplane.errors import OutsideError
+from action.money.ledgerfile import read_ledger
+from controlplane.errors import BrokenPromise, OutsideError
 
 RUN = "3f0c1f0e-5d7a-4d4c-9a53-6f4d4a1d9a10"
 MILLION_OUT = Usage(output_tokens=1_000_000)  # 20 dollars with Opus 5.5
@@ -93,6 +94,60 @@ def test_cost_that_the_control_plane_missed_is_told_later_and_insisted_upon() ->
     ledger.add("builder", OPUS, MILLION_OUT, "msg_2")
     ledger.sync()
     assert [entry["cost_usd"] for entry in records.taken.values()] == [20, 20]
+
+
+def test_cost_that_an_earlier_verb_could_not_tell_is_told_by_the_next_one(tmp_path: Path) -> None:
+    records, file = Records(), tmp_path / "ledger.jsonl"
+    first = Ledger(RUN, None, records, file)
+    first.add("planner", OPUS, MILLION_OUT, "msg_1")
+    records.away = True
+    entry = first.add("builder", OPUS, MILLION_OUT, "msg_2")
+    records.away = False
+    records.taken.clear()
+    Ledger(RUN, None, records, file).sync()
+    assert list(records.taken) == [entry.id], "what was taken is not told again"
+
+
+def test_entry_of_which_nobody_noted_that_it_was_taken_is_told_again(tmp_path: Path) -> None:
+    records, file = Records(), tmp_path / "ledger.jsonl"
+    entry = Ledger(RUN, None, records, file).add("builder", OPUS, MILLION_OUT)
+    file.write_text(file.read_text().splitlines()[0] + "\n")
+    records.taken.clear()
+    Ledger(RUN, None, records, file).sync()
+    assert list(records.taken) == [entry.id]
+
+
+def test_what_an_attempt_before_spent_is_spent_although_its_run_folder_is_gone(tmp_path: Path) -> None:
+    records, file = Records(), tmp_path / "ledger.jsonl"
+    ledger = Ledger(RUN, 50, records, file)
+    ledger.add("planner", OPUS, MILLION_OUT)
+    ledger.learn_earlier(35.0)
+    ledger.learn_earlier(55.0)
+    assert ledger.left() == 15
+    assert Ledger(RUN, 50, records, file).left() == 15
+    assert read_ledger(file).spent_usd == 35
+
+
+def test_what_is_left_elsewhere_does_not_count_what_is_not_told() -> None:
+    records = Records()
+    records.away = True
+    ledger = Ledger(RUN, None, records)
+    ledger.add("builder", OPUS, MILLION_OUT)
+    ledger.set_left(50)
+    assert ledger.left() == 30
+
+
+@pytest.mark.parametrize("line", ["[]", "{", '{"id": "x"}', '{"earlier_usd": "NaN"}', '{"earlier_usd": -1}'])
+def test_file_that_cannot_be_read_is_never_a_run_that_spent_nothing(tmp_path: Path, line: str) -> None:
+    (tmp_path / "ledger.jsonl").write_text(line + "\n")
+    with pytest.raises(BrokenPromise):
+        read_ledger(tmp_path / "ledger.jsonl")
+
+
+def test_run_of_which_nobody_counted_a_cost_has_none(tmp_path: Path) -> None:
+    assert read_ledger(tmp_path / "ledger.jsonl").spent_usd is None
+    Ledger(RUN, 50, Records(), tmp_path / "ledger.jsonl").learn_earlier(0.0)
+    assert read_ledger(tmp_path / "ledger.jsonl").spent_usd is None
 
 
 def test_no_limit_anywhere_leaves_no_number() -> None:
