@@ -37,7 +37,7 @@ Stage = Literal["build", "verify"]
 FILES: dict[Stage, tuple[str, ...]] = {
     "build": (
         "run.json", "spec.json", "plan.json", "sprint.json", "build.json", "failure.json", "events.jsonl",
-        "executions.jsonl", OBJECTS,
+        "executions.jsonl", "ledger.jsonl", OBJECTS,
     ),
     "verify": ("evidence.json", "failure.json"),
 }  # fmt: skip

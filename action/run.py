@@ -84,12 +84,6 @@ class BuildOutcome(Noun):
     feedback: str = ""
     notes: tuple[str, ...] = ()
 
-    @property
-    def cost_usd(self) -> float | None:
-        """What the agents' programs said they cost; None when none said anything."""
-        known = [one.cost_usd for one in self.iterations if one.cost_usd is not None]
-        return round(sum(known), 6) if known else None
-
 
 class Failure(Noun):
     """`failure.json`: the first thing that went wrong, as the requester may read it."""

@@ -37,8 +37,9 @@ def compose_report(
     failure: Failure | None,
     ended_at: datetime.datetime,
     earlier: Earlier | None = None,
+    cost_usd: float | None = None,
 ) -> Report:
-    """Everything that is known; what is not stays empty."""
+    """Everything that is known; what is not stays empty. `cost_usd` is the whole run's, planning included."""
     seen = evidence or Evidence()
     covered, uncovered = count_changed_lines(seen.changed_lines or {}, Facts(seen))
     changed_total = covered + sum(len(lines) for _, lines in uncovered)
@@ -63,7 +64,7 @@ def compose_report(
         agent=outcome.agent if outcome else "",
         ended=outcome.reason if outcome else "",
         isolation=_isolation(run, outcome, seen),
-        cost_usd=outcome.cost_usd if outcome else None,
+        cost_usd=cost_usd,
         started_at=run.started_at,
         duration_seconds=_seconds_between(run.started_at, ended_at),
         ci_url=run.ci_url,

@@ -13,6 +13,7 @@ import json
 from pydantic import ValidationError
 
 from action.context import Context
+from action.costs import spent_usd
 from action.gitrepo.git import Remote, git
 from action.gitrepo.push import push_branch
 from action.publish.annotations import Annotation, annotate
@@ -80,6 +81,7 @@ def compose(context: Context, started: Run) -> Report:
         failure=load("failure", Failure),
         ended_at=datetime.datetime.now(datetime.UTC),
         earlier=_earlier(context, started),
+        cost_usd=spent_usd(context),
     )
 
 

@@ -16,8 +16,10 @@ import pytest
 
 from action.console import Console
 from action.context import Context
+from action.costs import spent_usd
 from action.gitrepo.objects import ObjectsRefused, read_objects, write_objects
 from action.handover import MANIFEST, HandoverRefused, orders_digest, pack, unpack
+from action.money import Ledger, Usage
 from action.needs import read_needs
 from action.run import BuildOutcome, Failure, Run
 from action.runfolder import RunFolder
@@ -58,6 +60,16 @@ def test_what_is_handed_over_arrives_without_secrets_and_nothing_else_does(sourc
     arrived = {path.name for path in (tmp_path / "next").rglob("*") if path.is_file()}
     assert arrived == {"1.log", "run.json"}
     assert (tmp_path / "next" / "agent-logs" / "1.log").read_text() == "key ***\n"
+
+
+def test_what_planning_and_building_cost_reaches_the_job_that_reports(source: Path, tmp_path: Path) -> None:
+    ledger = Ledger(RUN_ID, 10, None, source / "ledger.jsonl")
+    ledger.add("planner", "m", Usage(), cost_usd=0.25)
+    ledger.add("builder", "m", Usage(), cost_usd=0.5)
+    unpack(tmp_path / "over", tmp_path / "next", "build", packed(source, tmp_path / "over"), "77")
+    settings = read_settings({"AICD_RUN_DIR": str(tmp_path / "next")})
+    context = Context("publish", settings, RunFolder(tmp_path / "next"), Console(settings.github))
+    assert spent_usd(context) == 0.75
 
 
 def entry(name: str, data: bytes = b"x", **other: Any) -> dict[str, Any]:

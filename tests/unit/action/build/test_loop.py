@@ -122,7 +122,7 @@ def loop(area: Path, origin: Path) -> Loop:
 
 def test_first_attempt_that_meets_the_dod_is_the_last(loop: Loop) -> None:
     outcome, change = loop(Script(write("a")), judge_by("a"))
-    assert (outcome.ended, len(outcome.iterations), outcome.cost_usd) == ("met", 1, 0.5)
+    assert (outcome.ended, [one.cost_usd for one in outcome.iterations]) == ("met", [0.5])
     assert change is not None
     assert change.files == ("a",)
 
