@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from action.costs import open_ledger
 from action.gitrepo.git import git
-from action.money import Ledger, Usage, load_prices
-from action.plan.claude import DEFAULT_MODEL, MOST_OUTPUT_TOKENS, Claude, LimitReached
+from action.journal import now
+from action.money import Ledger
+from action.plan.claude import DEFAULT_MODEL, Claude
 from action.plan.dialogue import Dialogue, Question
 from action.plan.nouns import Estimate, Planned, PlanRequest, Unplanned
 from action.plan.planner import plan_letter
 from action.plan.prompt import load_prompt
-from action.plan.records import record_call
+from action.plan.purse import RunPurse
+from action.plan.records import Planning
 from action.plan.repository import view_repository
+from action.plan.troubles import LimitReached
 from action.released import Released
 from action.verify.options import default_cache_dir
 from controlplane.dod import DefinitionOfDone
-from controlplane.errors import CallerError, Conflict
+from controlplane.errors import AicdError, CallerError, Conflict
 from controlplane.noun import Noun
 from controlplane.plan import Plan, Sprint
 from controlplane.spec import Spec
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 CONFIDENCE_MIN = 0.6
 # Whoever has answered so often and is still asked should talk to somebody.
 MOST_ROUNDS = 3
-CHARACTERS_PER_TOKEN = 3
 UNSURE = (
     "We are not sure that we understood what you want. Please tell in a few sentences what should be different when "
     "this is done, and how you would notice."
@@ -81,14 +83,19 @@ def decide_letter(context: Context, started: Run, spec: Spec, dialogue: Dialogue
     )
     journal = context.journal(started)
     journal.event(Phase.PLANNING, f"{claude.model} plans the letter", model=claude.model, prompt=prompt.sha256)
+    planning = Planning(context, started, prompt, claude.model, ledger, now())
     try:
         outcome = plan_letter(request, claude)
-    except LimitReached as limit:
-        return _pause(context, started, limit)
+    except AicdError as error:
+        planning.record_failure(error)
+        if isinstance(error, LimitReached):
+            _settle(context, ledger)
+            return _pause(context, started, error)
+        raise
     finally:
         claude.close()
-        _settle(context, ledger)
-    record_call(context, started, outcome, prompt, float(ledger.spent("planner")))
+    planning.record(outcome)
+    _settle(context, ledger)
     questions = find_questions(outcome, confidence_min(started.policy), first=len(dialogue.questions) + 1)
     if questions:
         if len(dialogue.answers) >= MOST_ROUNDS:
@@ -131,40 +138,16 @@ def _open_model(context: Context, started: Run) -> tuple[Claude, Ledger]:
             "docs/writing-a-specification.md shows.",
             "planner-not-configured",
         )
-    records = context.store if started.controlled else None
-    root = context.settings.github.workspace / context.settings.judge.working_directory
-    prices = load_prices(settings.price_table, root)
-    ledger = Ledger(started.run_id, settings.max_budget_usd, records, context.folder.path / "ledger.jsonl", prices)
-    if records is not None:
-        budget = records.read_budget(started.run_id)
+    ledger = open_ledger(context, started)
+    if started.controlled and context.store is not None:
+        ledger.sync()
+        budget = context.store.read_budget(started.run_id)
         if budget.get("spec_cancelled") or budget.get("run_open") is False:
             raise Conflict("The specification was cancelled.", "There is nothing to plan any more.", "cancelled")
         ledger.set_left(budget.get("left_usd"))
-
-    def charge(call: str, model: str, usage: Usage) -> None:
-        ledger.add("planner", model, usage, call)
-
+        ledger.learn_earlier(budget.get("spent_usd"))
     model = settings.planner_model or DEFAULT_MODEL
-    claude = Claude(
-        settings.anthropic_api_key,
-        model,
-        charge,
-        allow=lambda characters: _require_budget(ledger, model, characters),
-    )
-    return claude, ledger
-
-
-def _require_budget(ledger: Ledger, model: str, characters: int) -> None:
-    """Before a question is sent: what it may cost at most must be left."""
-    call = Usage(input_tokens=characters // CHARACTERS_PER_TOKEN, output_tokens=MOST_OUTPUT_TOKENS)
-    most = ledger.table.cost(model, call)
-    left = ledger.left()
-    if left is not None and left < most:
-        raise CallerError(
-            f"Planning may cost up to US$ {most:.2f}, and US$ {max(left, Decimal(0)):.2f} of the budget is left.",
-            "Raise the budget (`max-budget-usd`, or the project's policy), or send a specification with its sprints.",
-            "budget-exceeded",
-        )
+    return Claude(settings.anthropic_api_key, model, RunPurse(ledger, model)), ledger
 
 
 def _reviewed_commit(context: Context, started: Run) -> str:

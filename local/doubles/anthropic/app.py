@@ -147,7 +147,10 @@ def build_anthropic(script: Script) -> AnthropicDouble:
 
 async def _stream(step: Step, conversation: Conversation, fault: Fault) -> AsyncIterator[bytes]:
     events = list(stream_events(step, conversation))
-    most = max(len(events) // 2, 2) if fault.kind == "cut" else len(events)
+    most = max(len(events) // 2, 2) if fault.kind in ("cut", "late") else len(events)
+    if fault.kind == "late":
+        events[most:] = [("error", fault_answer(fault)[1])]
+        most += 1
     for name, data in events[:most]:
         yield f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
         if fault.kind == "slow" and fault.seconds:

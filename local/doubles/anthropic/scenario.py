@@ -28,11 +28,11 @@ class Fault(_Part):
 
     status: an error of that status, with `message`, `retry_after` and `resets_at` (seconds since 1970) as the API sends
     them; limit-text: the usage limit of a key, its time in the message; limit-header: that of a subscription, its time
-    in headers; cut: the stream breaks off in the middle; hang: nothing comes for `seconds`; slow: so long between
-    events; garbage: no stream at all.
+    in headers; cut: the stream breaks off in the middle; late: an error of that status comes there; hang: nothing comes
+    for `seconds`; slow: so long between events; garbage: no stream at all.
     """
 
-    kind: Literal["status", "limit-text", "limit-header", "cut", "hang", "slow", "garbage"] = "status"
+    kind: Literal["status", "limit-text", "limit-header", "cut", "late", "hang", "slow", "garbage"] = "status"
     status: int = Field(default=529, ge=400, le=599)
     message: str = ""
     retry_after: int | None = None

@@ -236,6 +236,9 @@ def test_usage_limit_pauses_and_another_run_plans_when_it_is_over(desk: Desk) ->
     assert codes == [0]
     assert desk.sprints() == [("planning", "PAUSED")]
     assert '"resume_at": "20' in (folder / "released.json").read_text()
+    assert desk.line.rows("select result, metadata ->> 'error' from public.agent_executions") == [
+        ("paused", "usage-limit")
+    ]
     assert desk.line.rows("select count(*) from public.outbox where payload ->> 'template' = 'report'") == [(0,)]
     desk.line.database.execute("update public.sprints set resume_at = now() - interval '1 second'")
     assert len(desk.line.store.wake_sprints()) == 1
@@ -280,6 +283,77 @@ def test_repair_that_the_budget_does_not_hold_is_not_asked_for(desk: Desk) -> No
     assert codes == [0, 1]
     assert '"budget-exceeded"' in (folder / "failure.json").read_text()
     assert len(desk.claude.received) == 1
+
+
+REFUSED = Step(say="{", stop_reason="refusal", output_tokens=300)
+INVALID = Step(say="No plan.", output_tokens=300)
+
+
+@pytest.mark.parametrize(
+    ("step", "result", "error"),
+    [(REFUSED, "failed", "planning-refused"), (INVALID, "failed", "plan-invalid")],
+    ids=["refused", "invalid-twice"],
+)
+def test_planning_that_fails_is_recorded_with_its_price_and_the_report_names_it(
+    desk: Desk, step: Step, result: str, error: str
+) -> None:
+    desk.answers(step)
+    desk.receive(WISH)
+    run_id = desk.the_run()
+    codes, folder = desk.call("deliver")
+    assert codes == [1]
+    [(agent, model, seconds, told, cost, metadata)] = desk.line.rows(
+        "select agent, model, extract(epoch from finished_at - started_at) >= 0, result, cost_usd, metadata"
+        " from public.agent_executions"
+    )
+    assert (agent, model, seconds, told, metadata["error"]) == ("planner", "claude-opus-5-5", True, result, error)
+    assert len(metadata["prompt_sha256"]) == 64
+    assert metadata["reason"]
+    [(spent, reported)] = desk.line.rows(
+        "select sum(cost_usd), (summary_json ->> 'cost_usd')::numeric from public.ledger"
+        f" join public.runs on runs.id = run_id where run_id = '{run_id}' group by summary_json"
+    )
+    assert spent == cost == reported > 0
+    assert f"{spent:.4f} USD" in (folder / "report" / "report.md").read_text()
+
+
+def test_answers_that_break_off_are_paid_for_and_end_with_the_budget(desk: Desk) -> None:
+    long = plan_answer(epics=[{"title": "E" * 4_000, "sprints": [sprint_answer()]}])
+    desk.answers(Step(data=long, input_tokens=50_000, fault=Fault(kind="cut")))
+    desk.receive(WISH)
+    codes, folder = desk.call("start", "plan", AICD_MAX_BUDGET_USD="0.62")
+    assert codes == [0, 1]
+    assert '"budget-exceeded"' in (folder / "failure.json").read_text()
+    assert len(desk.claude.received) == 1
+    [(calls, spent)] = desk.line.rows("select count(*), sum(cost_usd)::float from public.ledger")
+    assert calls == 1
+    assert 0.2 < spent < 0.25
+
+
+def test_budget_does_not_begin_anew_with_the_ci_runs_next_attempt(desk: Desk) -> None:
+    desk.answers(Step(say="No plan.", output_tokens=10_000))
+    desk.receive(WISH)
+    assert desk.call("start", "plan", AICD_MAX_BUDGET_USD="1.0")[0] == [0, 1]
+    spent = desk.line.rows("select sum(cost_usd)::float from public.ledger")[0][0]
+    assert spent > 0.4
+    desk.claude.received.clear()
+    codes, folder = desk.call("start", "plan", AICD_MAX_BUDGET_USD="0.8", GITHUB_RUN_ATTEMPT="2")
+    assert codes == [0, 1]
+    assert '"budget-exceeded"' in (folder / "failure.json").read_text()
+    assert desk.claude.received == []
+    kept = desk.line.rows("select cost_usd > 0, metadata ->> 'error' from public.agent_executions order by created_at")
+    assert kept == [(True, "plan-invalid"), (False, "budget-exceeded")]
+
+
+def test_cost_that_no_verb_could_tell_is_told_when_the_run_ends(desk: Desk) -> None:
+    desk.answers(Step(data=plan_answer()))
+    desk.receive(WISH)
+    _, folder = desk.call("start", "plan")
+    [entry, *_] = (folder / "ledger.jsonl").read_text().splitlines(keepends=True)[-2:]
+    (folder / "ledger.jsonl").write_text(entry)
+    desk.line.database.execute("delete from public.ledger")
+    desk.call("finish")
+    assert desk.line.rows("select id::text from public.ledger") == [(json.loads(entry)["id"],)]
 
 
 def test_prompt_counts_from_the_branch_that_pull_requests_go_to_and_not_from_an_agents_own(desk: Desk) -> None:

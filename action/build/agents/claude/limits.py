@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from action.plan.claude import find_resume_time as told_time
+from action.plan.troubles import find_resume_time as told_time
 
 EPOCH = re.compile(r"\|\s*\d{10}\b")
 # The subscription's own words, where no header came with them: `resets 3pm (UTC)`, `resets Jan 1, 2030, 12am (UTC)`.

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from action.money import Usage
-from action.plan.claude import DEFAULT_MODEL, Claude, LimitReached, find_resume_time
+from action.money import Ledger, Usage
+from action.plan.claude import DEFAULT_MODEL, MOST_OUTPUT_TOKENS, Claude
 from action.plan.dialogue import Answer, Question
 from action.plan.letter import confidence_min, find_questions
 from action.plan.nouns import Planned, PlanRequest, Unplanned
 from action.plan.planner import plan_letter
+from action.plan.purse import RunPurse
 from action.plan.repository import RepositoryView, ShownFile
+from action.plan.troubles import LimitReached, find_resume_time
 from controlplane.errors import AicdError, CallerError, NotAllowed, OutsideError
 from local.doubles.anthropic import AnthropicDouble, Fault, Scenario, Step, serving
 from tests.unit.action.plan.conftest import criterion, letter_spec, plan_answer, question, sprint_answer
@@ -52,9 +57,29 @@ def request(text: str = "Please let the calculator subtract.", **changes: Any) -
     return PlanRequest.model_validate({"spec": letter_spec(text), "repository": view, "prompt": "Plan.", **changes})
 
 
-def planned(asked: PlanRequest | None = None, **options: Any) -> Planned | Unplanned:
+class Purse:
+    """Notes what it is told; after `most` tries it allows no more."""
+
+    def __init__(self, most: int = 9) -> None:
+        self.most, self.allowed = most, 0
+        self.charged: list[tuple[str, str, Usage]] = []
+        self.written_off = 0
+
+    def allow(self, size: int) -> None:
+        if self.allowed == self.most:
+            raise CallerError("too dear", code="budget-exceeded")
+        self.allowed += 1
+
+    def charge(self, call: str, model: str, usage: Usage) -> None:
+        self.charged.append((call, model, usage))
+
+    def write_off(self, size: int) -> None:
+        self.written_off += 1
+
+
+def planned(asked: PlanRequest | None = None, purse: Purse | None = None, **options: Any) -> Planned | Unplanned:
     waits: list[float] = []
-    claude = Claude(SecretStr(KEY), DEFAULT_MODEL, sleep=waits.append, **options)
+    claude = Claude(SecretStr(KEY), DEFAULT_MODEL, purse or Purse(), sleep=waits.append, **options)
     try:
         return plan_letter(asked or request(), claude)
     finally:
@@ -63,14 +88,15 @@ def planned(asked: PlanRequest | None = None, **options: Any) -> Planned | Unpla
 
 def test_letter_becomes_a_plan_with_one_call(play: Play) -> None:
     double = play(Step(data=plan_answer(), input_tokens=900, cache_write_tokens=300, output_tokens=400))
-    charged: list[tuple[str, str, Usage]] = []
-    outcome = planned(charge=lambda *told: charged.append(told))
+    purse = Purse()
+    outcome = planned(purse=purse)
     assert isinstance(outcome, Planned)
     assert [sprint.label for sprint in outcome.plan.sprints] == ["subtract"]
     assert (outcome.confidence, outcome.estimate.cost_usd, outcome.estimate.minutes) == (0.9, 1.23, 8.0)
     assert (outcome.model, outcome.calls) == (DEFAULT_MODEL, 1)
     assert outcome.usage == Usage(input_tokens=900, cache_write_tokens=300, output_tokens=400)
-    [(call, model, usage)] = charged
+    [(call, model, usage)] = purse.charged
+    assert (purse.allowed, purse.written_off) == (1, 0)
     assert (call[:4], model, usage) == ("msg_", DEFAULT_MODEL, outcome.usage)
     [seen] = double.received
     assert seen.key == KEY
@@ -196,9 +222,136 @@ def test_usage_limit_says_when_it_ends(play: Play, kind: Any) -> None:
 
 def test_answer_that_does_not_come_is_not_waited_for_for_ever(play: Play) -> None:
     play(Step(data=plan_answer(), fault=Fault(kind="hang", seconds=1.5)))
+    purse = Purse()
     with pytest.raises(OutsideError) as caught:
-        planned(timeout_seconds=0.2)
+        planned(purse=purse, timeout_seconds=0.2)
     assert caught.value.code == "claude-unreachable"
+    assert (purse.allowed, purse.written_off, purse.charged) == (3, 3, [])
+
+
+LONG = plan_answer(epics=[{"title": "E" * 3_000, "sprints": [sprint_answer()]}])
+BROKEN = {
+    "cut": (Fault(kind="cut"), OutsideError, "claude-unreachable"),
+    "stalled": (Fault(kind="slow", seconds=0.6), OutsideError, "claude-unreachable"),
+    "overloaded": (Fault(kind="late", status=529), LimitReached, "usage-limit"),
+    "failed": (Fault(kind="late", status=500), OutsideError, "claude-unavailable"),
+}
+
+
+@pytest.mark.parametrize(("fault", "kind", "code"), BROKEN.values(), ids=BROKEN.keys())
+def test_answer_that_breaks_off_is_counted_by_what_came_each_time(
+    play: Play, fault: Fault, kind: type[AicdError], code: str
+) -> None:
+    double = play(Step(data=LONG, input_tokens=700, cache_write_tokens=50, fault=fault))
+    purse = Purse()
+    with pytest.raises(kind) as caught:
+        planned(purse=purse, timeout_seconds=0.3)
+    assert caught.value.code == code
+    assert (len(double.received), purse.allowed, purse.written_off) == (3, 3, 0)
+    assert len({call for call, _, _ in purse.charged}) == 3
+    assert {(usage.input_tokens, usage.cache_write_tokens) for _, _, usage in purse.charged} == {(700, 50)}
+    came = [usage.output_tokens for _, _, usage in purse.charged]
+    assert min(came) > 300 if fault.kind != "slow" else min(came) >= 1
+
+
+def test_answer_that_breaks_off_is_asked_for_again_only_where_the_money_allows(play: Play) -> None:
+    double = play(Step(data=LONG, fault=Fault(kind="cut")))
+    purse = Purse(most=1)
+    with pytest.raises(CallerError) as caught:
+        planned(purse=purse)
+    assert caught.value.code == "budget-exceeded"
+    assert (len(double.received), len(purse.charged)) == (1, 1)
+
+
+def test_answer_comes_whole_after_one_that_broke_off_and_both_are_counted(play: Play) -> None:
+    play(Step(data=LONG, output_tokens=900, fault=Fault(kind="cut", times=1)))
+    purse = Purse()
+    assert planned(purse=purse).usage.output_tokens == 900
+    assert [usage.output_tokens == 900 for _, _, usage in purse.charged] == [False, True]
+
+
+START = b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_9","type":"message","role":' \
+    b'"assistant","model":"claude-opus-5-5","content":[],"stop_reason":null,"stop_sequence":null,"usage":' \
+    b'{"input_tokens":40,"output_tokens":1}}}\n\n'  # fmt: skip
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+GATEWAY = b"HTTP/1.1 504 Gateway Timeout\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nno"
+SILENT: dict[str, tuple[bytes, int, int]] = {
+    "no-answer": (b"", 0, 3),
+    "headers-only": (HEAD, 0, 3),
+    "message-begun": (HEAD + b"%x\r\n%s\r\n" % (len(START), START), 3, 0),
+    "gateway-gave-up": (GATEWAY, 0, 3),
+}
+
+
+@pytest.mark.parametrize(("sent", "charged", "written_off"), SILENT.values(), ids=SILENT.keys())
+def test_connection_that_breaks_after_the_question_was_sent_is_counted(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, charged: int, written_off: int
+) -> None:
+    purse = Purse()
+    with breaking_server(sent) as address:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", address)
+        with pytest.raises(OutsideError):
+            planned(purse=purse)
+    # The ledger counts a message once, by its id; here it is told of each try.
+    assert (len(purse.charged), purse.written_off) == (charged, written_off)
+
+
+def test_question_that_never_got_there_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    purse = Purse()
+    with pytest.raises(OutsideError):
+        planned(purse=purse)
+    assert (purse.allowed, purse.charged, purse.written_off) == (3, [], 0)
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 529])
+def test_question_that_the_api_refused_costs_nothing(play: Play, status: int) -> None:
+    play(Step(data=plan_answer(), fault=Fault(status=status)))
+    purse = Purse()
+    with pytest.raises(AicdError):
+        planned(purse=purse)
+    assert (purse.charged, purse.written_off) == ([], 0)
+
+
+@contextmanager
+def breaking_server(sent: bytes) -> Iterator[str]:
+    """Reads each request whole, sends so much, and is gone."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.wfile.write(sent)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_lost_question_takes_the_most_that_it_may_have_cost_from_the_budget() -> None:
+    ledger = Ledger("3f0c1f0e-5d7a-4d4c-9a53-6f4d4a1d9a10", 1.0)
+    purse = RunPurse(ledger, DEFAULT_MODEL)
+    for _ in range(2):
+        purse.allow(3_000)
+        purse.write_off(3_000)
+    most = ledger.table.most(DEFAULT_MODEL, 3_000, MOST_OUTPUT_TOKENS)
+    assert ledger.spent("planner") == 2 * most
+    with pytest.raises(CallerError) as caught:
+        purse.allow(3_000)
+    assert caught.value.code == "budget-exceeded"
+
+
+def test_letter_is_measured_in_bytes_before_it_is_paid_for(play: Play) -> None:
+    play(Step(data=plan_answer()))
+    sizes: list[int] = []
+    purse = Purse()
+    purse.allow = sizes.append  # type: ignore[method-assign]
+    planned(request("a" * 9_000), purse)
+    planned(request("字" * 9_000), purse)
+    assert 17_900 < sizes[1] - sizes[0] < 18_100
 
 
 @pytest.mark.parametrize(
