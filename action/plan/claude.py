@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
@@ -21,6 +20,7 @@ from action.money import Usage
 from action.money.meter import Meter
 from action.plan.troubles import explain, foreign_errors, may_have_cost
 from controlplane.errors import CallerError
+from controlplane.noun import Noun
 
 if TYPE_CHECKING:
     import anthropic
@@ -53,8 +53,7 @@ class Purse(Protocol):
         """The question was sent, and nothing is known of an answer."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Noun):
     """`text` is empty where the model refused; `stop_reason` is the API's word."""
 
     text: str
@@ -123,7 +122,7 @@ class Claude:
                 raise ConnectionError("the answer broke off")
             message = stream.get_final_message()
         text = "".join(block.text for block in message.content if block.type == "text")
-        return Reply(text, message.stop_reason or "", message.model, meter.usage)
+        return Reply(text=text, stop_reason=message.stop_reason or "", model=message.model, usage=meter.usage)
 
     @contextmanager
     def _counting(self, meter: Meter, size: int) -> Iterator[None]:

@@ -11,6 +11,7 @@ from action.journal import now
 from action.money import Ledger
 from action.plan.claude import DEFAULT_MODEL, Claude
 from action.plan.dialogue import Dialogue, Question
+from action.plan.memory import open_memory
 from action.plan.nouns import Estimate, Planned, PlanRequest, Unplanned
 from action.plan.planner import plan_letter
 from action.plan.prompt import load_prompt
@@ -83,9 +84,10 @@ def decide_letter(context: Context, started: Run, spec: Spec, dialogue: Dialogue
     )
     journal = context.journal(started)
     journal.event(Phase.PLANNING, f"{claude.model} plans the letter", model=claude.model, prompt=prompt.sha256)
+    memory = open_memory(context, started)
     planning = Planning(context, started, prompt, claude.model, ledger, now())
     try:
-        outcome = plan_letter(request, claude)
+        outcome = plan_letter(request, claude, memory)
     except AicdError as error:
         planning.record_failure(error)
         if isinstance(error, LimitReached):
@@ -94,7 +96,7 @@ def decide_letter(context: Context, started: Run, spec: Spec, dialogue: Dialogue
         raise
     finally:
         claude.close()
-    planning.record(outcome)
+    planning.record(outcome, memory.recalled)
     _settle(context, ledger)
     questions = find_questions(outcome, confidence_min(started.policy), first=len(dialogue.questions) + 1)
     if questions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,9 +12,11 @@ from action.plan.answer import PlanAnswer, answer_schema
 from action.plan.check import CheckedAnswer, check_answer
 from action.plan.claude import Reply, Turn
 from action.plan.dialogue import Question
+from action.plan.memory import Memory, NoMemory
 from action.plan.nouns import Estimate, Planned, PlanRequest, Unplanned
 from action.plan.plaintext import visible
 from action.plan.prompt import letter_words, prompt_hash, repair_words, repository_words
+from action.runfolder import to_plain
 from controlplane.errors import CallerError
 
 MOST_QUESTION_CHARACTERS = 1_000
@@ -44,8 +48,12 @@ class Asks(Protocol):
     def ask(self, system: Sequence[Mapping[str, Any]], turns: Sequence[Turn], schema: Mapping[str, Any]) -> Reply: ...
 
 
-def plan_letter(request: PlanRequest, claude: Asks) -> Planned | Unplanned:
-    """Raises CallerError with the reason where no usable plan comes, and what `Claude.ask` raises."""
+def plan_letter(request: PlanRequest, claude: Asks, memory: Memory | None = None) -> Planned | Unplanned:
+    """Raises CallerError with the reason where no usable plan comes, and what `Claude.ask` raises.
+
+    What `memory` holds of an earlier planning is not asked for again.
+    """
+    memory = memory or NoMemory()
     system = [{"type": "text", "text": request.prompt, "cache_control": {"type": "ephemeral"}}]
     asked = [
         {"type": "text", "text": repository_words(request.repository), "cache_control": {"type": "ephemeral"}},
@@ -55,9 +63,13 @@ def plan_letter(request: PlanRequest, claude: Asks) -> Planned | Unplanned:
     used = Usage()
     checked = CheckedAnswer()
     for call in (1, 2):
-        reply = claude.ask(system, turns, answer_schema())
+        key = question_key(request, claude.model, turns[1:])
+        reply = memory.find(key)
+        if reply is None:
+            reply = claude.ask(system, turns, answer_schema())
+            memory.keep(key, reply)
         used = _sum(used, reply.usage)
-        _refuse_stop(reply)
+        _refuse_stop(reply, memory)
         checked = check_answer(reply.text, request.spec)
         if not checked.problems and checked.answer is not None:
             return _as_outcome(request, checked, checked.answer, reply.model, used, call)
@@ -66,6 +78,7 @@ def plan_letter(request: PlanRequest, claude: Asks) -> Planned | Unplanned:
             {"role": "assistant", "content": reply.text or "(nothing)"},
             {"role": "user", "content": repair_words(checked.problems)},
         ]
+    memory.forget()
     raise CallerError(
         f"The plan broke our rules twice: {'; '.join(checked.problems[:3])}.",
         "Say more exactly what is to be built, or send a specification with its sprints.",
@@ -84,8 +97,15 @@ def _sum(one: Usage, other: Usage) -> Usage:
     )
 
 
-def _refuse_stop(reply: Reply) -> None:
+def question_key(request: PlanRequest, model: str, later: Sequence[Turn]) -> str:
+    """The SHA-256 of all that is asked, but for the marks between which it stands: those are new each time."""
+    asked = [model, answer_schema(), to_plain(request), list(later)]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_stop(reply: Reply, memory: Memory) -> None:
     if reply.stop_reason in WHY_STOPPED:
+        memory.forget()
         code, message, fix = WHY_STOPPED[reply.stop_reason]
         raise CallerError(message, fix, code)
 

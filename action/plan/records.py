@@ -28,11 +28,17 @@ class Planning:
     ledger: Ledger
     began_at: str
 
-    def record(self, outcome: Planned | Unplanned) -> None:
+    def record(self, outcome: Planned | Unplanned, recalled: int) -> None:
+        """`recalled` of its answers had been paid for by an earlier planning."""
         self._tell(
             outcome.model,
             "planned" if isinstance(outcome, Planned) else "asked",
-            {"confidence": outcome.confidence, "calls": outcome.calls, "questions": len(outcome.questions)},
+            {
+                "confidence": outcome.confidence,
+                "calls": outcome.calls,
+                "recalled": recalled,
+                "questions": len(outcome.questions),
+            },
         )
 
     def record_failure(self, error: AicdError) -> None:

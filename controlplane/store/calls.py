@@ -24,7 +24,7 @@ class Caller:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def _call(self, verb: str, answer: type[Answer], **arguments: Any) -> Answer:
+    def _call(self, verb: str, answer: type[Answer], /, **arguments: Any) -> Answer:
         """Call a verb by name; arguments are cleaned of what Postgres cannot keep."""
         given: Answer = self._ask(verb, (answer,), arguments)
         return given

@@ -85,6 +85,18 @@ class RunnerStore(Caller):
         """
         return self._call("ask_requester_v1", dict, run_id=run_id, questions=list(questions), session=session or {})
 
+    def keep_answer(self, run_id: str, key: str, answer: Mapping[str, Any]) -> None:
+        """What a model answered to the question with the SHA-256 `key`, for the sprint's next planning."""
+        self._call("keep_answer_v1", object, run_id=run_id, key=key, answer=answer)
+
+    def find_answer(self, run_id: str, key: str) -> Row | None:
+        """What an earlier planning of this run's sprint kept under `key`; None where there is nothing."""
+        return self._look_up("find_answer_v1", run_id=run_id, key=key)
+
+    def forget_answers(self, run_id: str) -> None:
+        """Drop what plannings of this run's sprint kept: no plan came of it."""
+        self._call("forget_answers_v1", object, run_id=run_id)
+
     def record_cost(self, run_id: str, entry: Mapping[str, Any]) -> Row:
         """One call's cost: {id, kind, model, cost_usd, input_tokens, output_tokens, cache_read_tokens,
         cache_write_tokens}.

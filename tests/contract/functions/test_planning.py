@@ -25,6 +25,7 @@ from action.context import Context
 from action.runfolder import RunFolder
 from action.running import run_verb
 from action.settings import read_settings
+from controlplane.store import RunnerStore
 from controlplane.tokens import mint_token
 from local.administration import Administration
 from local.doubles.anthropic import AnthropicDouble, Fault, Scenario, Step, serving
@@ -354,6 +355,54 @@ def test_cost_that_no_verb_could_tell_is_told_when_the_run_ends(desk: Desk) -> N
     desk.line.database.execute("delete from public.ledger")
     desk.call("finish")
     assert desk.line.rows("select id::text from public.ledger") == [(json.loads(entry)["id"],)]
+
+
+class Killed(BaseException):
+    """No handler of ours runs after a SIGKILL; none of ours catches this."""
+
+
+@pytest.mark.parametrize("dies_in", ["record_plan", "record_execution", "repair"])
+def test_planning_that_is_killed_after_the_answer_is_not_asked_or_paid_for_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, dies_in: str
+) -> None:
+    broken = plan_answer(epics=[{"title": "E", "sprints": [sprint_answer(label="../x")]}])
+    desk.answers(Step(data=broken), Step(data=plan_answer())) if dies_in == "repair" else desk.answers(
+        Step(data=plan_answer())
+    )
+    desk.receive(WISH)
+
+    def die(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        if dies_in == "repair":
+            patch.setattr("action.plan.planner.repair_words", die)
+        else:
+            patch.setattr(RunnerStore, dies_in, die)
+        desk.call("start", "plan")
+    first = len(desk.claude.received)
+    assert first == 1
+    codes, _ = desk.call("start", "plan", GITHUB_RUN_ATTEMPT="2")
+    assert codes == [0, 0]
+    assert desk.sprints() == [("subtract", "RUNNING")]
+    calls = 2 if dies_in == "repair" else 1
+    assert len(desk.claude.received) == calls
+    assert desk.line.rows("select count(*) from public.ledger") == [(calls,)]
+    told = desk.line.rows(
+        "select metadata ->> 'recalled' from public.agent_executions order by created_at desc limit 1"
+    )
+    assert told == [("1",)]
+    assert desk.line.rows("select count(*) from private.kept_answers") == [(0,)]
+
+
+def test_letter_whose_answers_were_of_no_use_is_asked_about_anew(desk: Desk) -> None:
+    desk.answers(INVALID)
+    desk.receive(WISH)
+    desk.call("start", "plan")
+    assert desk.line.rows("select count(*) from private.kept_answers") == [(0,)]
+    desk.answers(Step(data=plan_answer()))
+    assert desk.call("start", "plan", GITHUB_RUN_ATTEMPT="2")[0] == [0, 0]
+    assert len(desk.claude.received) == 1
 
 
 def test_prompt_counts_from_the_branch_that_pull_requests_go_to_and_not_from_an_agents_own(desk: Desk) -> None:
