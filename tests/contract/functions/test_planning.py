@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ import pytest
 
 from action.console import Console
 from action.context import Context
+from action.money import Ledger, Usage
+from action.run import BuildOutcome
 from action.runfolder import RunFolder
 from action.running import run_verb
 from action.settings import read_settings
+from controlplane.errors import OutsideError
 from controlplane.store import RunnerStore
 from controlplane.tokens import mint_token
 from local.administration import Administration
@@ -346,15 +350,37 @@ def test_budget_does_not_begin_anew_with_the_ci_runs_next_attempt(desk: Desk) ->
     assert kept == [(True, "plan-invalid"), (False, "budget-exceeded")]
 
 
-def test_cost_that_no_verb_could_tell_is_told_when_the_run_ends(desk: Desk) -> None:
+@pytest.mark.parametrize("verb", ["finish", "handover"])
+def test_cost_that_no_verb_could_tell_is_told_when_the_run_or_its_job_ends(desk: Desk, verb: str) -> None:
     desk.answers(Step(data=plan_answer()))
     desk.receive(WISH)
     _, folder = desk.call("start", "plan")
     [entry, *_] = (folder / "ledger.jsonl").read_text().splitlines(keepends=True)[-2:]
     (folder / "ledger.jsonl").write_text(entry)
     desk.line.database.execute("delete from public.ledger")
-    desk.call("finish")
+    desk.call(verb, AICD_HANDOVER=str(desk.folder / "over"))
     assert desk.line.rows("select id::text from public.ledger") == [(json.loads(entry)["id"],)]
+
+
+@pytest.mark.parametrize(("is_away", "code", "state"), [(True, 4, "RUNNING"), (False, 0, "PAUSED")])
+def test_run_is_set_aside_only_with_all_its_costs_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, is_away: bool, code: int, state: str
+) -> None:
+    desk.line.ingest(SPEC)
+    _, folder = desk.call("start", "plan")
+    Ledger(desk.the_run(), None, None, folder / "ledger.jsonl").add("builder", "m", Usage(), cost_usd=1.0)
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    outcome = BuildOutcome(agent="files", ended="paused", reason="A limit.", resume_at=soon)
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise OutsideError("away")
+
+    monkeypatch.setattr("action.verbs.build.build_change", lambda _job: (outcome, None))
+    if is_away:
+        monkeypatch.setattr(RunnerStore, "record_cost", away)
+    assert desk.call("build")[0] == [code]
+    assert desk.sprints() == [("S1", state)]
+    assert desk.line.rows("select count(*) from public.ledger") == [(0 if is_away else 1,)]
 
 
 class Killed(BaseException):
