@@ -27,7 +27,8 @@ class Message(Noun):
     not-aligned, malformed-authentication-results, no-from, several-from, malformed-from, misleading-display-name,
     malformed-headers. Not written by a person to us: auto-reply, bounce, mailing-list, own-mail. Else: unreadable,
     too-large.
-    `problems` say what could not be read of it; `notes` never stop anything.
+    `problems` say what could not be read of it; `notes` never stop anything. `left_out` says which of its words were
+    taken for a signature or a quotation; `unread` names the files that somebody may have meant and nobody read.
     `thread` is the RFC 5322 thread root: first of References, else In-Reply-To, else Message-ID.
     """
 
@@ -42,3 +43,5 @@ class Message(Noun):
     specs: tuple[SpecAttachment, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()

@@ -130,6 +130,8 @@ def _validate(tree: Tree, model: type[Model]) -> tuple[Model | None, list[Proble
             if complaint["type"] == "missing" and (meant := _misspelt(tree, path, model)):
                 place = tree.keys.get((*path[:-1], meant), place)
                 message = f"'{path[-1]}' is missing. Line {place.line} has '{meant}' instead: write '{path[-1]}'."
+            elif complaint["type"] == "missing" and path == ("meta",) and (outside := _outside_meta(tree)):
+                message = f"'meta' is missing. Begin with a line 'meta:' and put {outside} below it, each indented."
             problems.setdefault(dotted(path), problem_at(dotted(path), place, message))
         return None, list(problems.values())
 
@@ -154,6 +156,12 @@ def _misspelt(tree: Tree, path: Path, model: type[BaseModel]) -> str:
         return ""
     strangers = [key for key in list(holder)[:200] if key not in known_keys(section)]
     return closest(str(path[-1]), strangers)
+
+
+def _outside_meta(tree: Tree) -> str:
+    """What belongs below `meta`, where some of it was written without."""
+    keys = tree.data if isinstance(tree.data, dict) else {}
+    return "'project' and 'repo'" if {"project", "repo", "repository", "branch"} & keys.keys() else ""
 
 
 def _bounded(problems: list[Problem]) -> list[Problem]:

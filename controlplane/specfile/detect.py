@@ -21,6 +21,12 @@ _YAML_META = re.compile(r"^[\"']?(?:meta|planning)[\"']?[ \t]*:", re.IGNORECASE 
 _FENCE_LINE = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _ANY_SECTION = re.compile(rf"[\"']?(?:{_SECTIONS})[\"']?[ \t]*:", re.IGNORECASE)
 _SPRINT_HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+sprint\b", re.IGNORECASE | re.MULTILINE)
+_OUTER_KEY = re.compile(
+    r"[\"']?(?P<key>project|repo|repository|branch|sprints|epics|planning|dod)[\"']?[ \t]*:"
+    r"(?P<opens>[ \t]*(?:[\[{#].*)?\r?$)?",
+    re.IGNORECASE,
+)
+_ANY_KEY = re.compile(r"[\"']?[A-Za-z_]{1,40}[\"']?[ \t]*:(?:[ \t]|\r?$)")
 _FRONT_KEY = re.compile(r"^(?:meta|project|repo|dod)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -36,6 +42,8 @@ def detect_format(text: str, name: str = "") -> Format:
     if by_name:
         return by_name
     if _first_line_is_section(text) and _YAML_META.search(text) and _YAML_SECTION.search(text):
+        return "yaml"
+    if _holds_only_keys(text):
         return "yaml"
     return "markdown" if _SPRINT_HEADING.search(text) else "text"
 
@@ -57,6 +65,18 @@ def _first_line_is_section(text: str) -> bool:
     """Whether the first line that is neither blank, comment nor '---' opens a section of a specification."""
     lines = (line for line in text.splitlines() if line.strip() and not line.startswith(("#", "---", "%")))
     return _ANY_SECTION.match(next(lines, "")) is not None
+
+
+def _holds_only_keys(text: str) -> bool:
+    """Whether it is a specification whose writer forgot `meta`: keys of ours and what stands below, no more.
+
+    One of them must open a list or a group, since a letter may begin with a line for its repository.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and line.strip() != "---"]
+    outer = [match for line in lines if (match := _OUTER_KEY.match(line))]
+    named = {match["key"].lower() for match in outer}
+    others = any(not line.startswith((" ", "\t", "#", "-")) and not _ANY_KEY.match(line) for line in lines)
+    return not others and len(named) > 1 and any(match["opens"] is not None for match in outer)
 
 
 def _front(start: str) -> list[str]:

@@ -67,12 +67,15 @@ _NESTED = {"blockquote": 4, "ul": 8, "ol": 8, "table": 8, "pre": 1, "code": 1, "
 # which some clients indent. These characters pass it in disguise: private-use ones, which it leaves alone.
 _SPECIAL = "\u00a0&<>\\-+.*_#`"
 _DISGUISE = {ord(character): chr(0xE000 + at) for at, character in enumerate(_SPECIAL)}
-_DISGUISE.update({0xE000 + at: "" for at in range(len(_SPECIAL))})
+_CELL = "\ue0ff"  # stands between two cells of a row
+_DISGUISE.update({0xE000 + at: "" for at in range(len(_SPECIAL))} | {ord(_CELL): ""})
 _REVEAL = {0xE000 + at: " " if character == "\u00a0" else character for at, character in enumerate(_SPECIAL)}
 _HIDING = re.compile(
     r"display:none|visibility:(?:hidden|collapse)|font-size:0(?![.1-9])|opacity:0(?![.1-9])|mso-hide:all"
     r"|(?:max-)?(?:height|width):0(?![.1-9])|color:transparent|text-indent:-\d{3,}|left:-\d{3,}|clip:rect\(0"
 )
+
+_BETWEEN_CELLS = re.compile(rf"\s*{_CELL}\s*")
 
 
 def html_to_text(html: str) -> tuple[str, bool]:
@@ -125,6 +128,7 @@ class _Visible(HTMLParser):
         self._open: list[str] = []
         self._hidden_at: int | None = None  # depth of the outermost hidden element
         self._written: list[str] = []
+        self._rows: list[list[bool]] = []  # of each open row: whether a cell had words, whether another began since
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _VOID:
@@ -134,6 +138,10 @@ class _Visible(HTMLParser):
         if len(self._open) >= MAX_HTML_DEPTH:
             return
         self._open.append(tag)
+        if tag == "tr":
+            self._rows.append([False, False])
+        elif tag in ("td", "th") and self._rows:
+            self._rows[-1][1] = self._rows[-1][0]
         if self._hidden_at is None and (tag in _DROPPED or _is_hidden(attrs)):
             self._hidden_at = len(self._open)
         shown = self._hidden_at is None and tag in _KEPT and self._written.count(tag) < _NESTED.get(tag, MAX_HTML_DEPTH)
@@ -151,6 +159,8 @@ class _Visible(HTMLParser):
             return
         while self._open:
             closed, written = self._open.pop(), self._written.pop()
+            if closed == "tr" and self._rows:
+                self._rows.pop()
             if written:
                 self.kept.append(f"</{written}>")
             if self._hidden_at is not None and len(self._open) < self._hidden_at:
@@ -160,6 +170,10 @@ class _Visible(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._hidden_at is None:
+            if self._rows and data.strip():
+                if self._rows[-1][1]:
+                    self.kept.append(_CELL)
+                self._rows[-1][:] = [True, False]
             self.kept.append(data.translate(_DISGUISE))
 
 
@@ -173,6 +187,7 @@ def _is_hidden(attributes: list[tuple[str, str | None]]) -> bool:
 
 
 def _plain(text: str) -> str:
-    """The characters as they were, and no space at the end of a line."""
+    """The characters as they were, the cells of a row on one line, and no space at the end of a line."""
+    text = _BETWEEN_CELLS.sub(" | ", text)
     lines = (line.rstrip() for line in text.translate(_REVEAL).split("\n"))
     return textwrap.dedent(strip_invisible("\n".join(lines))).strip("\n")

@@ -3,157 +3,127 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, takewhile
 
 from controlplane.spec import Format
-from controlplane.specfile.detect import detect_format
+from functions._shared.mail.armour import take_out_armour, take_out_uuencoded
+from functions._shared.mail.forwarded import split_forwarded
 from functions._shared.mail.html import html_to_text
-from functions._shared.mail.limits import MAX_BODY_BYTES
+from functions._shared.mail.limits import MAX_BODY_BYTES, MAX_COMPARED_CHARACTERS
 from functions._shared.mail.parts import Part
-from functions._shared.mail.reply import cut_reply, drop_quoted
+from functions._shared.mail.reply import drop_quoted, read_reply
 from functions._shared.mail.words import decode_charset, strip_invisible
+from functions._shared.mail.written import find_specification, straighten_quotes
 
-_FORWARD = re.compile(
-    r"^(?:-{2,}[ \t]*)?(?:Forwarded message|Begin forwarded message|Weitergeleitete Nachricht"
-    r"|Anfang der weitergeleiteten Nachricht|Message transf[ée]r[ée]|D[ée]but du message r[ée]exp[ée]di[ée]"
-    r"|Mensaje reenviado|Messaggio inoltrato|Doorgestuurd bericht)[ \t]*:?[ \t]*-*[ \t]*$",
-    re.IGNORECASE | re.MULTILINE,
-)
-# Outlook puts the same block above what it answers and what it forwards; only the subject tells.
-_COPIED_HEADERS = re.compile(
-    r"^(?:(?:_{8,}|-{2,} ?(?:Original Message|Ursprüngliche Nachricht|Message d'origine|Mensaje original) ?-{2,})"
-    r"[ \t]*\n\s{0,4})?(?=\*?(?:From|Von|De|Da|Van)\*?[ \t]?:.{0,300}\n(?:.{0,300}\n){0,5}"
-    r"\*?(?:Subject|Betreff|Objet|Asunto|Oggetto|Onderwerp)\*?[ \t]?:)",
-    re.MULTILINE,
-)
 _SAYS_FORWARDED = re.compile(r"\s*(?:Fwd?|WG|TR|RV|ENC|Doorst|VS|PD)\s*:", re.IGNORECASE)
-_HEADER_LINE = re.compile(r"\s*\*?[A-Za-zÀ-ÿ-]{1,20}\*?\s?:\*?\s.*")
-_FENCE_OPENS = re.compile(r"```[ \t]*(?:yaml|yml|json|text)?[ \t]*", re.IGNORECASE)
-# A block may be indented as a whole: html2text writes <pre> so, and many people paste so.
-_SPEC_BEGINS = re.compile(
-    r"^([ \t]*)(?:meta[ \t]*:[ \t]*\r?$|---[ \t]*\r?$|\{[ \t]*(?:\r?$|\"))", re.IGNORECASE | re.MULTILINE
-)
-_JSON_META = re.compile(r"\"meta\"[ \t\r\n]*:")
-_MOST_BEGINNINGS = 5
+
+# What stands in plain text for a picture.
+_PICTURE = re.compile(r"^[ \t]*\[(?:cid|image):[^\]\n]{0,200}\][ \t]*$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What is known of a mail before its text is read. `is_proven`: its sender may have his specifications parsed."""
+
+    subject: str = ""
+    is_reply: bool = False
+    is_proven: bool = False
+
+    @property
+    def is_forward(self) -> bool:
+        return _SAYS_FORWARDED.match(self.subject) is not None
 
 
 @dataclass(frozen=True)
 class Letter:
-    """`text` is what is new; `structured` is the specification written in it, with its format, if there is one."""
+    """`text` is what is new; `structured` is the specification written in it, with its format, if there is one.
+
+    `left_out` tells what of the text was not read and why, `unread` names files that were typed into it.
+    """
 
     text: str = ""
     structured: tuple[Format, str] | None = None
     problems: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
-def read_letter(parts: list[Part], subject: str = "") -> Letter:
+def read_letter(parts: list[Part], occasion: Occasion) -> Letter:
     """From the parts that are not attachments: plain text is preferred, HTML is turned into text."""
     problems: list[str] = []
     plain = _texts(parts, "text/plain", problems)
-    text = plain if plain.strip() else _html(parts, problems)
-    text = strip_invisible(text.replace("\r\n", "\n").replace("\r", "\n")).replace("\u00a0", " ")
-    text = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
-    return _understand(text, problems, is_forward=bool(_SAYS_FORWARDED.match(subject)))
+    if not plain.strip():
+        return _understand(_html(parts, problems), problems, occasion)
+    letter = _understand(plain, problems, occasion)
+    if letter.structured and occasion.is_proven and len(plain) <= MAX_COMPARED_CHARACTERS:
+        return _unwrapped(letter, parts, occasion)
+    return letter
 
 
 def add_forwarded(own: Letter, forwarded: Letter) -> Letter:
     """A letter together with the one that came along as an attached mail."""
-    problems = (*own.problems, *forwarded.problems)
-    if own.structured or forwarded.structured:
-        chosen = own if own.structured else forwarded
-        return Letter(chosen.text, chosen.structured, problems)
-    return Letter(f"{own.text}\n\n{forwarded.text}".strip(), None, problems)
+    chosen = own if own.structured else forwarded if forwarded.structured else None
+    text = chosen.text if chosen else f"{own.text}\n\n{forwarded.text}".strip()
+    return Letter(
+        text,
+        chosen.structured if chosen else None,
+        (*own.problems, *forwarded.problems),
+        (*own.left_out, *forwarded.left_out),
+        (*own.unread, *forwarded.unread),
+    )
 
 
-def _understand(text: str, problems: list[str], *, is_forward: bool) -> Letter:
-    above, forwarded = _split_forwarded(text, is_forward=is_forward)
-    new = cut_reply(above)
-    for candidate in (new, forwarded):
+def _understand(text: str, problems: list[str], occasion: Occasion) -> Letter:
+    text, files = take_out_uuencoded(take_out_armour(_clean(text), problems))
+    above, forwarded = split_forwarded(text, is_forward=occasion.is_forward)
+    new = read_reply(above, is_reply=occasion.is_reply)
+    left_out = (*new.left_out, *forwarded.left_out)
+    for candidate in (new.text, forwarded.text):
         structured = find_specification(candidate) if candidate.strip() else None
         if structured:
-            return Letter(candidate.strip("\n"), structured, tuple(problems))
-    whole = drop_quoted(f"{new}\n\n{forwarded}" if forwarded else new)
-    return Letter(whole.strip(), None, tuple(problems))
+            straight = straighten_quotes(structured[1]) if structured[0] in ("yaml", "json") else structured[1]
+            if straight != structured[1]:
+                left_out = (*left_out, "The curly quotes around values in your text were read as plain ones.")
+            return Letter(candidate.strip("\n"), (structured[0], straight), tuple(problems), left_out, files)
+    whole = f"{new.text}\n\n{forwarded.text}" if forwarded.text else new.text
+    if not occasion.is_reply:
+        left_out = (*left_out, *_count_quoted(above))
+    return Letter(drop_quoted(whole).strip(), None, tuple(problems), left_out, files)
 
 
-def find_specification(text: str) -> tuple[Format, str] | None:
-    """The text itself, a code block in it, or what follows a greeting, when that is YAML, JSON or Markdown of ours."""
-    found = detect_format(text)
-    if found != "text":
-        return found, text
-    for block in islice(_fenced_blocks(text), _MOST_BEGINNINGS):
-        inner = detect_format(block)
-        if inner == "yaml" or (inner == "json" and _JSON_META.search(block)):
-            return inner, block
-    for match in islice(_SPEC_BEGINS.finditer(text), _MOST_BEGINNINGS):
-        tail = _outdented(text[match.start() :], match[1])
-        inner = detect_format(tail)
-        if inner == "json" and not _JSON_META.search(tail):
-            continue
-        if inner != "text":
-            return inner, _without_farewell(tail) if inner == "json" else tail
-    return None
+def _count_quoted(text: str) -> tuple[str, ...]:
+    """In a mail that answers nothing, a line that begins with '>' may be somebody's own words."""
+    quoted = sum(1 for line in text.split("\n") if line.lstrip().startswith(">") and line.strip(" >"))
+    return (f"{quoted} line(s) that begin with '>' were taken for quoted mail and not read.",) if quoted else ()
 
 
-def _without_farewell(json: str) -> str:
-    """JSON ends with its last bracket; what follows is for people."""
-    end = json.rfind("}")
-    return json[: end + 1] if end >= 0 else json
+def _unwrapped(letter: Letter, parts: list[Part], occasion: Occasion) -> Letter:
+    """The same specification from the HTML, where the client has broken the plain text's lines in the middle.
+
+    Taken where the two differ in white space alone, or where only the HTML can be built.
+    """
+    from controlplane.specfile import check_spec
+
+    other = _understand(_html(parts, []), [], occasion)
+    if not letter.structured or not other.structured or len(other.structured[1]) > 2 * MAX_COMPARED_CHARACTERS:
+        return letter
+    if letter.structured == other.structured:
+        return letter
+    plain_holds, html_holds = (
+        check_spec(one.structured[1].encode()).valid for one in (letter, other) if one.structured
+    )
+    is_same = _bare(letter.structured[1]) == _bare(other.structured[1])
+    return other if html_holds and (is_same or not plain_holds) else letter
 
 
-def _outdented(text: str, indent: str) -> str:
-    """An indented block without its indentation, up to the first line that stands left of it."""
-    if not indent:
-        return text
-    lines = takewhile(lambda line: not line.strip() or line.startswith(indent), text.split("\n"))
-    return "\n".join(line.removeprefix(indent) for line in lines)
+def _bare(text: str) -> str:
+    return "".join(text.split())
 
 
-def _fenced_blocks(text: str) -> Iterator[str]:
-    """What stands between ```yaml and ```; a block that is never closed is none."""
-    block: list[str] | None = None
-    for line in text.split("\n"):
-        if block is None:
-            block = [] if _FENCE_OPENS.fullmatch(line.rstrip()) else None
-        elif line.rstrip() == "```":
-            yield "\n".join(block) + "\n"
-            block = None
-        else:
-            block.append(line)
-
-
-def _split_forwarded(text: str, *, is_forward: bool) -> tuple[str, str]:
-    """What the sender wrote, and the mail he forwards; a forward inside a quotation is part of the quotation."""
-    mark = _FORWARD.search(text)
-    if not mark:
-        mark = _COPIED_HEADERS.search(text) if is_forward else None
-        return (text[: mark.start()], _forwarded_text(text[mark.end() :])) if mark else (text, "")
-    above = text[: mark.start()]
-    new = cut_reply(above)
-    if above.strip() and len(new.split()) < len(above.split()) and re.search(r"^>|:\s*$", above.rstrip()[-200:], re.M):
-        return text, ""
-    return above, _forwarded_text(text[mark.end() :])
-
-
-def _forwarded_text(text: str) -> str:
-    """The forwarded mail's own new text. Apple Mail quotes it as a whole, its headers with it."""
-    lines = text.split("\n")
-    written = [line for line in lines if line.strip()]
-    if written and all(line.startswith(">") for line in written):
-        lines = [re.sub(r"^> ?", "", line) for line in lines]
-    return cut_reply("\n".join(_without_headers(lines)))
-
-
-def _without_headers(lines: list[str]) -> list[str]:
-    """What follows the forwarded mail's From, Date, Subject and To: the text after the first blank line below them."""
-    at = 0
-    while at < len(lines) and not lines[at].strip():
-        at += 1
-    while at < len(lines) and _HEADER_LINE.fullmatch(lines[at][:500]) and not _SPEC_BEGINS.match(lines[at]):
-        at += 1
-    return lines[at:]
+def _clean(text: str) -> str:
+    text = strip_invisible(text.replace("\r\n", "\n").replace("\r", "\n")).replace("\u00a0", " ")
+    text = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    return _PICTURE.sub("", text)
 
 
 def _texts(parts: list[Part], content_type: str, problems: list[str]) -> str:

@@ -7,17 +7,19 @@ RFC 2046 §5.1. The standard library's parser needs ten times a mail's size and 
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from functions._shared.mail.headers import Headers, TooLarge, split_headers
-from functions._shared.mail.limits import MAX_DEPTH, MAX_PARTS
+from functions._shared.mail.limits import MAX_DEPTH, MAX_PARTS, MAX_TOTAL_BYTES
 from functions._shared.mail.words import clean_line, decode_words, parameter, parameters
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _MOST_LOOKALIKES = 1000  # nested parts have borders that begin alike, but not thousands of them
 _UUENCODED = frozenset({"x-uuencode", "uuencode", "uue", "x-uue"})
+_BEGINS_AS_MAIL = re.compile(rb"\s{0,10}(?:From |[A-Za-z][A-Za-z0-9-]{1,60}:)")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Part:
     encoding: str
     is_flowed: bool
     deletes_space: bool
+    is_shown: bool = False  # inside the text, as a picture in it or in a signature is
 
     @property
     def encoded_size(self) -> int:
@@ -95,21 +98,36 @@ class _Walk:
             return
         disposition = parameters("Content-Disposition", headers.first("content-disposition"))
         name = parameter(disposition, "content-disposition", "filename") or parameter(kind, "content-type", "name")
-        self.leaves.append(
-            Part(
-                raw=self.raw,
-                start=start,
-                end=end,
-                content_type=content_type,
-                charset=parameter(kind, "content-type", "charset") or "us-ascii",
-                name=clean_line(decode_words(name))[:120],
-                is_attachment=(disposition.get_content_disposition() == "attachment") or bool(name),
-                is_forwarded=is_forwarded,
-                encoding=encoding,
-                is_flowed=parameter(kind, "content-type", "format").lower() == "flowed",
-                deletes_space=parameter(kind, "content-type", "delsp").lower() == "yes",
-            )
+        is_attachment = disposition.get_content_disposition() == "attachment"
+        leaf = Part(
+            raw=self.raw,
+            start=start,
+            end=end,
+            content_type=content_type,
+            charset=parameter(kind, "content-type", "charset") or "us-ascii",
+            name=clean_line(decode_words(name))[:120],
+            is_attachment=is_attachment or bool(name),
+            is_forwarded=is_forwarded,
+            encoding=encoding,
+            is_flowed=parameter(kind, "content-type", "format").lower() == "flowed",
+            deletes_space=parameter(kind, "content-type", "delsp").lower() == "yes",
+            is_shown=not is_attachment and (headers.has("content-id") or bool(headers.first("content-disposition"))),
         )
+        if not self._coded_mail(leaf, depth=depth):
+            self.leaves.append(leaf)
+
+    def _coded_mail(self, leaf: Part, *, depth: int) -> bool:
+        """Whether it was a mail saved as a file, or one in a transfer encoding, and was walked as any attached mail."""
+        if leaf.content_type != "message/rfc822" and not leaf.name.lower().endswith(".eml"):
+            return False
+        data = leaf.decode(MAX_TOTAL_BYTES) if leaf.is_readable else None
+        if data is None or not _BEGINS_AS_MAIL.match(data):
+            return False
+        outer, self.raw = self.raw, data
+        headers, body = split_headers(data, 0, len(data))
+        self.entity(headers, body, len(data), depth=depth + 1, is_forwarded=True)
+        self.raw = outer
+        return True
 
     def _multipart(self, boundary: str, start: int, end: int, *, depth: int, is_forwarded: bool) -> bool:
         """Whether there was at least one part between delimiters."""

@@ -10,6 +10,7 @@ from controlplane.message import MADE_ID_DOMAIN, Message
 from functions._shared.mail.authentication import NO_INFORMATION, Sender, judge_sender
 from functions._shared.mail.content import Content, read_content
 from functions._shared.mail.headers import Headers, TooLarge
+from functions._shared.mail.letter import Occasion
 from functions._shared.mail.limits import MAX_MAIL_BYTES
 from functions._shared.mail.loops import find_loop
 from functions._shared.mail.parts import read_parts
@@ -19,6 +20,10 @@ _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
 _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _MOST_REFERENCES = 50
 _SUBJECT_LENGTH = 300
+_SAYS_REPLY = re.compile(
+    r"\s*(?:Re|Fwd?|AW|WG|SV|VS|Antw|Betr|Doorst|TR|RV|ENC|RES|Rif|R|I|Odp|PD|Vá|YNT|Re\[\d+\])\s*(?:\(\d+\))?:",
+    re.IGNORECASE,
+)
 
 
 def read_message(
@@ -72,21 +77,26 @@ def _read(
     if prove_signature and sender.reason in NO_INFORMATION and not loop:
         reason = prove_signature(raw, headers, sender.address.rpartition("@")[2])
         sender = Sender(sender.address, accepted=reason == "ok", reason=reason)
-    content: Content = read_content(parts, decode_words(headers.first("subject")))
+    subject = decode_words(headers.first("subject"))
     message_id, notes = _message_id(headers, raw)
-    references = _ids(headers, "references")
+    references, answered = _ids(headers, "references"), _ids(headers, "in-reply-to")
+    is_reply = bool(references or answered or _SAYS_REPLY.match(subject))
+    is_proven = sender.accepted and not loop
+    content: Content = read_content(parts, Occasion(subject, is_reply, is_proven))
     return Message(
         sender=_sendable(sender.address),
-        accepted=sender.accepted and not loop,
+        accepted=is_proven,
         reason=loop or sender.reason,
         rfc_message_id=message_id,
-        thread=(references or _ids(headers, "in-reply-to") or [message_id])[0],
-        subject=decode_words(headers.first("subject"))[:_SUBJECT_LENGTH],
+        thread=(references or answered or [message_id])[0],
+        subject=subject[:_SUBJECT_LENGTH],
         references=" ".join(references),
         body_text=content.body_text,
         specs=content.specs,
         problems=(*broken[:1], *content.problems),
         notes=notes,
+        left_out=content.left_out,
+        unread=content.unread,
     )
 
 

@@ -1,39 +1,54 @@
-"""What is new in a letter: quoted mail, signatures and the line above a quotation are cut, the rest stays as written.
-
-mail-parser-reply finds the places, in many languages. It is shown bounded lines only, since its expressions backtrack,
-and its answer is used as a number of lines, since it strips the indentation that a specification lives by.
-"""
+"""What is new in a mail's text: quoted mail and signatures are cut, the rest stays as written, and each cut is told."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import Any
+from dataclasses import dataclass
 
-_LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "sv", "da", "cs")
-_LONGEST_LINE = 160
-_WINDOW = 60
-_OVERLAP = 4
-_MOST_LINES = 600
-_RULER = re.compile(r"\s*[-_*=]{5,}\s*")
-_DELIMITER = re.compile(r"-- ?\s*")
-_MOST_SIGNATURE_LINES = 8
-_LONGEST_SIGNATURE_LINE = 72
+from functions._shared.mail.farewell import cut_farewell
+from functions._shared.mail.quotation import find_quotation
+from functions._shared.mail.words import clean_line
+
+_MOST_QUOTATIONS = 5
+_SHOWN = 60
 
 
-def cut_reply(text: str) -> str:
-    """The new text. Where everything is below a quotation, the lines that are not quoted."""
+@dataclass(frozen=True)
+class Reply:
+    """`left_out` says, for the sender to read, what of his text was taken for something else."""
+
+    text: str
+    left_out: tuple[str, ...] = ()
+
+
+def read_reply(text: str, *, is_reply: bool) -> Reply:
+    """The new text. In a mail that answers nothing only a marked quotation is one: `>`, or a client's own separator."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    delimiter = next(
-        (at for at, line in enumerate(lines) if at and _DELIMITER.fullmatch(line) and line[:2] == "--"), None
-    )
-    if delimiter is not None:
-        lines = lines[:delimiter]
-    cut = _find_cut(lines)
-    above = lines if cut is None else lines[:cut]
-    if cut is not None and not "".join(above).strip():
-        above = _below_quotation(lines[cut:])
-    return "\n".join(_without_trailing_quote(above)).rstrip().lstrip("\n")
+    left_out: list[str] = []
+    for _ in range(_MOST_QUOTATIONS):
+        quotation = find_quotation(lines, is_reply=is_reply)
+        if quotation is None:
+            break
+        cut, below = lines[quotation.start :], lines[quotation.start : quotation.start]
+        if quotation.is_quoted:
+            below = _answers_below(cut)
+        else:
+            left_out.append(describe_cut(cut, "quoted mail"))
+        lines = lines[: quotation.start] + below
+    lines = _without_trailing_quote(lines)
+    kept = cut_farewell(lines)
+    if _is_worth_telling(lines[len(kept) :]):
+        left_out.append(describe_cut(lines[len(kept) :], "a signature"))
+    return Reply("\n".join(_without_trailing_quote(kept)).rstrip().lstrip("\n"), tuple(left_out))
+
+
+def describe_cut(lines: list[str], what: str) -> str:
+    """One sentence about lines that were not read."""
+    written = [line for line in lines if line.strip()]
+    first = clean_line(next(iter(written), ""))[:_SHOWN]
+    if len(written) == 1:
+        return f"1 line, '{first}', was taken for {what} and not read."
+    return f"{len(written)} lines from '{first}' on were taken for {what} and not read."
 
 
 def drop_quoted(text: str) -> str:
@@ -41,69 +56,14 @@ def drop_quoted(text: str) -> str:
     return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith(">"))
 
 
-def _find_cut(lines: list[str]) -> int | None:
-    """The first line that is quotation or signature, None if all is new."""
-    for start in range(0, min(len(lines), _MOST_LINES), _WINDOW - _OVERLAP):
-        window = [_bounded(line) for line in lines[start : start + _WINDOW]]
-        at = _find_cut_in(window, is_last=start + _WINDOW >= len(lines))
-        if at is not None:
-            return start + at
-    return None
+def _is_worth_telling(lines: list[str]) -> bool:
+    """Which device wrote the mail is one line that nobody wrote."""
+    return sum(1 for line in lines if line.strip()) > 1
 
 
-def _bounded(line: str) -> str:
-    """A line as the library may see it; a ruler would be taken out by it, and then lines could not be counted."""
-    short = line[:_LONGEST_LINE].strip()
-    return "" if _RULER.fullmatch(short) and "riginal" not in short else short
-
-
-def _find_cut_in(window: list[str], *, is_last: bool) -> int | None:
-    if not any(window):
-        return None
-    replies = _library()(text="\n".join(window), languages=list(_LANGUAGES), keep_hyphen_lists=True).read().replies
-    first = replies[0]
-    if first.headers:
-        return _skip_lines(window, 0)
-    new = _count(first.content)
-    if len(replies) == 1 and not is_last:
-        return None
-    signature = first.signatures.strip()
-    if signature and first.content.rstrip().endswith(signature) and _is_signature(signature):
-        return _skip_lines(window, new - _count(signature))
-    return _skip_lines(window, new) if len(replies) > 1 else None
-
-
-@cache
-def _library() -> Any:
-    from mailparser_reply.parser import EmailMessage
-
-    return EmailMessage
-
-
-def _count(text: str) -> int:
-    return sum(1 for line in text.split("\n") if line.strip())
-
-
-def _skip_lines(window: list[str], written: int) -> int:
-    """The place after that many lines with text."""
-    for at, line in enumerate(window):
-        if written == 0 and line:
-            return at
-        written -= 1 if line else 0
-    return len(window)
-
-
-def _is_signature(text: str) -> bool:
-    """A few short lines. "Thanks, and please also add …" opens no signature, whatever the library thinks."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    return len(lines) <= _MOST_SIGNATURE_LINES and all(len(line) <= _LONGEST_SIGNATURE_LINE for line in lines)
-
-
-def _below_quotation(lines: list[str]) -> list[str]:
-    """Answers written below or between quoted lines; nothing where the quotation is not marked by '>'."""
-    first = next((at for at, line in enumerate(lines) if line.lstrip().startswith(">")), None)
-    if first is None:
-        return []
+def _answers_below(lines: list[str]) -> list[str]:
+    """What was written below or between quoted lines; what stands above the first one says only who is quoted."""
+    first = next((at for at, line in enumerate(lines) if line.lstrip().startswith(">")), len(lines))
     return [line for line in lines[first:] if not line.lstrip().startswith(">")]
 
 

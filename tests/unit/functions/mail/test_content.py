@@ -128,6 +128,76 @@ def test_picture_in_a_signature_is_not_told() -> None:
     assert read_message(compose("Hello.", ("logo.png", b"x", "image/png"))).problems == ()
 
 
+UNREAD = {
+    "document": ("Spec.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+    "table": ("prices.csv", "application/vnd.ms-excel"),
+    "log": ("app.log", "text/plain"),
+    "unknown": ("wishes.xyz", "application/octet-stream"),
+    "archive": ("spec.tar.gz", "application/gzip"),
+    "Outlook's mail": ("Prices.msg", "application/vnd.ms-outlook"),
+    "recording": ("wish.m4a", "audio/mp4"),
+    "film": ("wish.mov", "video/quicktime"),
+    "winmail": ("winmail.dat", "application/ms-tnef"),
+    "secret": ("smime.p7m", "application/pkcs7-mime"),
+    "empty archive": ("all.zip", "application/zip"),
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), UNREAD.values(), ids=UNREAD.keys())
+def test_attachment_that_is_not_used_is_told(name: str, kind: str) -> None:
+    content = packed(("readme.bin", b"\0\1")) if kind == "application/zip" else b"\0\1 no specification"
+    message = read_message(compose("A price list, please.", (name, content, kind)))
+    assert message.unread == (name,)
+    assert len(message.problems) == 1
+    assert found(message) == [("mail text", "text")]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/calendar", "text/vcard", "application/pgp-signature", "application/pkcs7-signature"]
+)
+def test_attachment_that_programs_add_is_not_told(kind: str) -> None:
+    message = read_message(compose("A price list, please.", ("x.bin", b"BEGIN:VCALENDAR", kind)))
+    assert (message.unread, message.problems) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", True), ("Please build what the attached picture shows.", True), ("A price list, please.", False)],
+)
+def test_picture_is_told_where_somebody_may_have_meant_it(text: str, told: bool) -> None:
+    message = read_message(compose(text, ("IMG_1.jpg", b"\xff\xd8\xff", "image/jpeg")))
+    assert (message.unread == ("IMG_1.jpg",)) is told
+    assert ("pictures are not" in "".join(message.problems)) is told
+
+
+def test_picture_in_the_text_of_a_letter_that_speaks_of_files_is_not_told() -> None:
+    part = "Content-Type: image/png; name=logo.png\r\nContent-ID: <logo>\r\n\r\nx"
+    head = "From: a@b.org\r\nContent-Type: multipart/related; boundary=b\r\n\r\n"
+    raw = f"{head}--b\r\n\r\nsee attached\r\n--b\r\n{part}\r\n--b--"
+    assert read_message(raw.encode()).unread == ()
+
+
+def test_file_typed_into_the_text_is_told_and_taken_out_of_it() -> None:
+    message = read_message(plain_mail("Spec below.\n\nbegin 644 spec.yaml\n#;65T80IX\n`\nend\n\nAnn"))
+    assert message.unread == ("spec.yaml",)
+    assert message.body_text.split() == ["Spec", "below.", "Ann"]
+
+
+def test_note_beside_a_specification_is_told_as_not_read() -> None:
+    message = read_message(
+        compose("x", ("spec.yaml", YAML.encode(), "text/yaml"), ("note.txt", b"more wishes", "text/plain"))
+    )
+    assert found(message) == [("spec.yaml", "yaml")]
+    assert message.left_out == ("'note.txt' was not read, since a specification is attached.",)
+
+
+def test_wish_in_the_mail_and_in_a_file_is_one_letter() -> None:
+    wish = "repository: acme/shop\n\nPlease add a price list, sorted as the file says."
+    [spec] = read_message(compose(wish, ("order.txt", b"By name, then by price.", "text/plain"))).specs
+    assert (spec.name, spec.format) == ("order.txt", "text")
+    assert spec.content.decode() == f"{wish}\n\nBy name, then by price."
+
+
 def test_too_long_specification_is_handed_on_so_that_its_sender_is_told() -> None:
     message = read_message(compose("x", ("spec.yaml", b"a" * 2_000_000, "application/octet-stream")))
     assert "1 MiB" in check_spec(message.specs[0].content, "spec.yaml").problems[0].message
