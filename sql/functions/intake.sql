@@ -199,11 +199,13 @@ begin
     cross join lateral private.refusal_of(lower(p_message ->> 'sender'), spec, jsonb_array_length(p_specs)) as why
     where why is not null;
     if refusals is not null then
-        mail_id := private.note_message(p_message, 'INVALID', first_code, refusals);
+        mail_id := private.note_message(p_message, 'INVALID', first_code,
+            refusals || coalesce(p_message -> 'problems', '[]'));
         perform private.answer_invalid(mail_id);
         return private.describe_intake(mail_id, first_code, first_code);
     end if;
-    mail_id := private.note_message(p_message, 'ACCEPTED', 'accepted', null);
+    -- How it was read: files and lines that were not, keys that nobody knows. The receipt tells it.
+    mail_id := private.note_message(p_message, 'ACCEPTED', 'accepted', p_message -> 'problems');
     select * into mail from public.messages where id = mail_id;
     -- The same file attached twice has the same id, and is built once.
     perform private.store_spec(mail, spec)

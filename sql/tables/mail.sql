@@ -49,6 +49,7 @@ create table public.messages (
     -- cannot build; he gets an answer. REFUSED: forged, unknown or looping; never answered. IGNORED: not for us.
     state text not null check (state in ('ACCEPTED', 'INVALID', 'REFUSED', 'IGNORED')),
     reason text not null default '' check (length(reason) <= 200),
+    -- What has to be put right and, each marked with `note`, how the mail was read; of an ACCEPTED mail only the latter.
     problems jsonb not null default '[]' check (jsonb_typeof(problems) = 'array'),
     answered boolean not null default false,
     size bigint check (size >= 0),

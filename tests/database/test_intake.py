@@ -142,6 +142,23 @@ def test_branch_must_fit_the_projects_patterns(world: World, branch: str | None,
     assert answer["outcome"] == outcome
 
 
+NOTE = {"attachment": "", "path": "", "message": "'a.pdf' was not read.", "note": True}
+
+
+def test_receipt_of_an_accepted_mail_knows_how_it_was_read(world: World) -> None:
+    world.functions().call("ingest_message_v1", message=world.mail(problems=[NOTE]), specs=[spec()])
+    outbox_id = world.value("select id::text from outbox where payload ->> 'template' = 'spec_received'")
+    notice = world.functions().call("describe_notice_v1", outbox_id=outbox_id)
+    assert notice["problems"] == [NOTE]
+
+
+def test_refusal_by_the_database_keeps_how_the_mail_was_read(world: World) -> None:
+    message = world.mail(problems=[NOTE])
+    world.functions().call("ingest_message_v1", message=message, specs=[spec(repo="acme/other")])
+    refusal, note = world.value("select problems from messages")
+    assert (refusal["code"], note) == ("repository-not-allowed", NOTE)
+
+
 def test_daily_limit_holds_for_a_senders_next_mail(world: World) -> None:
     with world.administration() as operator:
         operator.allow_sender(SENDER, "acme/shop", {"daily_limit": 2})

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controlplane.message import Message, SpecAttachment
+from controlplane.message import LETTER_NAME, Message, SpecAttachment
 from controlplane.spec import Problem, Spec, SpecCheck
 from controlplane.states import MessageState
+from functions._shared.mail.pointing import is_mere_pointer
 
 MOST_PROBLEMS = 25
+MOST_NOTES = 15
+ATTACHMENT_UNREAD = "attachment-unread"
 UNKNOWN_SENDER = "unknown-sender"
 MOST_SPECS = 10
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -30,12 +33,16 @@ class CheckedSpec:
 
 @dataclass(frozen=True)
 class Decision:
-    """`specs` is filled only for ACCEPTED, `problems` only for INVALID; `reason` is a stable kebab-case word."""
+    """`specs` is filled only for ACCEPTED, `problems` only for INVALID; `reason` is a stable kebab-case word.
+
+    `notes` say how the mail was read, in the form of problems, and stop nothing.
+    """
 
     state: MessageState
     reason: str
     problems: tuple[dict[str, Any], ...] = ()
     specs: tuple[CheckedSpec, ...] = ()
+    notes: tuple[dict[str, Any], ...] = ()
 
 
 def refuse_sender(message: Message, senders: Sequence[str] | None) -> Decision | None:
@@ -75,13 +82,42 @@ def decide(message: Message, checks: Sequence[CheckedSpec], senders: Sequence[st
     if refusal:
         return refusal
     if not checks:
-        return Decision(MessageState.INVALID, "no-specification", (no_specification(message),))
+        told: tuple[dict[str, Any], ...] = (no_specification(message),)
+        return Decision(MessageState.INVALID, "no-specification", told, notes=tell(message.left_out))
     if len(checks) > MOST_SPECS:
         return Decision(MessageState.INVALID, "too-many-specifications", (too_many_specifications(len(checks)),))
     problems = tuple(problem for checked in checks for problem in find_problems(checked))
     if problems:
-        return Decision(MessageState.INVALID, "specification-invalid", (*problems, *unread(message))[:MOST_PROBLEMS])
-    return Decision(MessageState.ACCEPTED, "ok", specs=tuple(checks))
+        told = (*problems, *unread(message))[:MOST_PROBLEMS]
+        return Decision(MessageState.INVALID, "specification-invalid", told, notes=tell(message.left_out))
+    if message.unread and _only_points(message, checks):
+        told = (only_points(message), *unread(message))[:MOST_PROBLEMS]
+        return Decision(MessageState.INVALID, ATTACHMENT_UNREAD, told, notes=tell(message.left_out))
+    return Decision(MessageState.ACCEPTED, "ok", specs=tuple(checks), notes=_how_read(message, checks))
+
+
+def _only_points(message: Message, checks: Sequence[CheckedSpec]) -> bool:
+    """Whether all there is to build is a letter that says where to look."""
+    letters = all(checked.attachment.name == LETTER_NAME and checked.check.format == "text" for checked in checks)
+    return letters and is_mere_pointer(message.body_text)
+
+
+def _how_read(message: Message, checks: Sequence[CheckedSpec]) -> tuple[dict[str, Any], ...]:
+    """What a requester should know of a mail that is built: files and lines that were not read, keys that nobody knows.
+    That a letter will be planned is told elsewhere."""
+    written = [
+        note
+        for checked in checks
+        if checked.check.format != "text"
+        for note in tell(checked.check.notes, checked.attachment.name)
+    ]
+    return (*tell(message.problems), *tell(message.left_out), *written)[:MOST_NOTES]
+
+
+def tell(notes: Iterable[str], attachment: str = "") -> tuple[dict[str, Any], ...]:
+    """Notes as they are stored: marked, so that no answer asks for them to be put right."""
+    found = [describe_problem(attachment, Problem(path="", message=note)) | {"note": True} for note in notes]
+    return tuple(found[:MOST_NOTES])
 
 
 def unread(message: Message) -> tuple[dict[str, Any], ...]:
@@ -136,6 +172,16 @@ def no_specification(message: Message) -> dict[str, Any]:
     sentence = (
         f"No specification was found in your mail{seen}. Please write what you want in plain words, or attach a file "
         "that ends in .yaml, .json or .md; the example below can be copied."
+    )
+    return describe_problem("", Problem(path="", message=sentence))
+
+
+def only_points(message: Message) -> dict[str, Any]:
+    """The problem of a letter that says nothing but where to look."""
+    files = ", ".join(f"'{name}'" for name in message.unread[:5])
+    sentence = (
+        f"Your mail says that what you want stands in a file, and {files} cannot be read here. Please write what you "
+        "want into the mail itself, in plain words, or attach it as .yaml, .json, .md or .txt."
     )
     return describe_problem("", Problem(path="", message=sentence))
 

@@ -6,6 +6,7 @@ Everything here happens after the sender was proven and found on the allow-list,
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from controlplane.message import LETTER_NAME, Message
@@ -13,12 +14,14 @@ from controlplane.spec import Spec
 from controlplane.states import MessageState
 from functions._shared.intake.courtesy import is_courtesy
 from functions._shared.intake.decide import (
+    ATTACHMENT_UNREAD,
     MOST_PROBLEMS,
     CheckedSpec,
     Decision,
     needs_planner,
     planning_off,
     repository_missing,
+    tell,
     unread,
 )
 from functions._shared.intake.records import Envelope, message_row
@@ -26,6 +29,7 @@ from functions._shared.ports import IntakeStore
 
 ANSWER = Decision(MessageState.ACCEPTED, "answer")
 NO_QUESTION = "no-question"
+_REPOSITORY = re.compile(r"(?<![\w./-])[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}(?!/)")
 _PREFIXES = re.compile(r"^(?:\s*(?:re|aw|sv|antw|fwd?|wg|tr|rv)\s*:)+", re.IGNORECASE)
 
 
@@ -39,7 +43,9 @@ def answer_question(envelope: Envelope, message: Message, decision: Decision, st
 
 
 def may_be_answer(envelope: Envelope, message: Message, decision: Decision) -> bool:
-    """Words of its own in a reply. A specification with its plan, or a file, is no answer."""
+    """Words of its own in a reply. A specification with its plan, or a file, read or not, is no answer."""
+    if decision.reason == ATTACHMENT_UNREAD:
+        return False
     if not is_reply(envelope, message) or not message.body_text.strip():
         return False
     if any(checked.check.spec and checked.check.spec.plan for checked in decision.specs):
@@ -66,12 +72,16 @@ def place_letters(
     """
     placed: list[CheckedSpec] = []
     problems = []
+    notes: list[str] = []
     for checked in decision.specs:
         spec = checked.check.spec
         if spec is None or not spec.needs_planning:
             placed.append(checked)
             continue
         found = store.find_repository(message.sender, spec.repo, envelope.mailbox_id, envelope.mail.thread_id)
+        if not spec.repo and not found["repo"] and (named := named_in_prose(message, found["repositories"])):
+            found = store.find_repository(message.sender, named, envelope.mailbox_id, envelope.mail.thread_id)
+            notes.append(f"The repository {named} was taken from the words of your letter.")
         repo = spec.repo or str(found["repo"] or "")
         name = checked.attachment.name
         if not repo:
@@ -81,8 +91,17 @@ def place_letters(
         placed.append(_at(checked, spec, repo, message.subject))
     if problems:
         told = (*(problem for _, problem in problems), *unread(message))
-        return Decision(MessageState.INVALID, problems[0][0], told[:MOST_PROBLEMS])
-    return replace(decision, specs=tuple(placed))
+        return Decision(MessageState.INVALID, problems[0][0], told[:MOST_PROBLEMS], notes=tell(message.left_out))
+    return replace(decision, specs=tuple(placed), notes=(*decision.notes, *tell(notes)))
+
+
+def named_in_prose(message: Message, repositories: Sequence[str]) -> str:
+    """The one of the sender's own repositories that the letter or its subject names; nothing where it names several."""
+    words = {
+        word.rstrip(".").lower() for word in _REPOSITORY.findall(f"{message.subject}\n{message.body_text[:20_000]}")
+    }
+    named = [repo for repo in repositories if repo.lower() in words]
+    return named[0] if len(named) == 1 else ""
 
 
 def _at(checked: CheckedSpec, spec: Spec, repo: str, subject: str) -> CheckedSpec:

@@ -57,7 +57,7 @@ def message_row(envelope: Envelope, message: Message, decision: Decision) -> dic
         "subject": clean(message.subject, 2_000),
         "state": decision.state.value,
         "reason": decision.reason,
-        "problems": list(decision.problems),
+        "problems": [*decision.problems, *decision.notes],
         "size": len(envelope.mail.raw),
         "sha256": hashlib.sha256(envelope.mail.raw).hexdigest(),
         "correlation_id": envelope.correlation_id,

@@ -34,7 +34,7 @@ CRITERIA = {
     "mutation_min": "Share of mutants caught",
 }
 # Refusals of a mail in which there is nothing yet to correct: its sender has to write a specification first.
-UNWRITTEN = ("no-specification", "planning-off")
+UNWRITTEN = ("no-specification", "planning-off", "attachment-unread")
 TEMPLATES = Path(__file__).parent / "templates"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -15,6 +15,8 @@ from functions._shared.notices.planning import UNPLANNED, PlanFacts, QuestionLin
 Template = Literal["spec_received", "spec_invalid", "spec_cancelled", "needs_input", "needs_approval", "report"]
 
 MOST_ARTIFACTS = 2_000
+MOST_PROBLEMS = 50
+MOST_NOTES = 15
 # With each unmet criterion; report.html has them all.
 MOST_EVIDENCE = 5
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
@@ -27,6 +29,13 @@ class ProblemLine(Noun):
     path: str = ""
     line: int | None = None
     column: int | None = None
+    message: str
+
+
+class NoteLine(Noun):
+    """How a mail was read, on one line; nothing has to be put right for it."""
+
+    attachment: str = ""
     message: str
 
 
@@ -88,6 +97,7 @@ class Notice(Noun):
     sprints: tuple[str, ...] = ()
     reason: str = ""
     problems: tuple[ProblemLine, ...] = ()
+    notes: tuple[NoteLine, ...] = ()
     questions: tuple[QuestionLine, ...] = ()
     plan: PlanFacts = Field(default_factory=PlanFacts)
     run: RunFacts = Field(default_factory=RunFacts)
@@ -105,6 +115,7 @@ def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None
     if not _ADDRESS.fullmatch(recipient) or not _ADDRESS.fullmatch(mailbox) or recipient.lower() == mailbox.lower():
         return None
     spec, sprint = mapping(description.get("spec")), mapping(description.get("sprint"))
+    told = list(items(description.get("problems"), MOST_PROBLEMS))
     return Notice(
         outbox_id=outbox_id,
         template=description["template"],
@@ -120,7 +131,8 @@ def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None
         sprint=text(sprint.get("label"), 100),
         sprints=tuple(text(item.get("label"), 100) for item in items(spec.get("sprints"), most=20)),
         reason=text(description.get("reason"), 2_000),
-        problems=tuple(_problem(item) for item in items(description.get("problems"))),
+        problems=tuple(_problem(item) for item in told if item.get("note") is not True),
+        notes=tuple(_notes(told, text(spec.get("name"), 200)))[:MOST_NOTES],
         questions=read_questions(description.get("questions")),
         plan=read_plan(description.get("planning"), items(spec.get("sprints"), most=100)),
         run=_run(mapping(description.get("run")), description),
@@ -165,6 +177,14 @@ def _problem(item: Mapping[str, Any]) -> ProblemLine:
         column=whole(item.get("column")),
         message=text(item.get("message"), 1_000),
     )
+
+
+def _notes(told: Iterable[Mapping[str, Any]], name: str) -> Iterator[NoteLine]:
+    """Those of the mail, and of the one specification that the notice is about; a mail may carry several."""
+    for item in told:
+        attachment = line(item.get("attachment"), 100)
+        if item.get("note") is True and (not attachment or not name or attachment == name[: len(attachment)]):
+            yield NoteLine(attachment=attachment, message=line(item.get("message"), 400))
 
 
 def _criterion(item: Mapping[str, Any]) -> CriterionLine:

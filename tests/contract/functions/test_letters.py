@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 from email.message import EmailMessage
 from typing import Any
 
@@ -114,3 +116,32 @@ def test_wish_to_have_letters_planned_must_be_on_or_off(watched: Any) -> None:
     answer = watched.push(watched.function("gmail_push", AICD_PLANNER="maybe"))
     assert answer.status_code == 500
     assert messages(watched) == []
+
+
+def attach(mail: EmailMessage) -> EmailMessage:
+    mail.add_attachment(b"PK\3\4", maintype="application", subtype="msword", filename="Wishes.doc")
+    return mail
+
+
+def last_answer(line: Any) -> str:
+    line.call(line.function("notify"))
+    raw = line.world.google.client.get(f"/_double/sent/{line.sent()[-1]['id']}.eml").content
+    part = email.message_from_bytes(raw, policy=email.policy.default).get_body(("plain",))
+    return str(part.get_content()) if part else ""
+
+
+def test_receipt_tells_what_of_a_letter_was_not_read(watched: Any) -> None:
+    watched.deliver(attach(write(f"{WISH}\nBest regards\nAda\nacme")))
+    watched.push(watched.function("gmail_push"))
+    assert messages(watched) == [("ACCEPTED", "accepted")]
+    answer = " ".join(last_answer(watched).split())
+    assert "'Wishes.doc' was not read" in answer
+    assert "3 lines from 'Best regards' on were taken for a signature" in answer
+
+
+def test_letter_that_points_at_a_file_that_nobody_reads_is_answered_and_not_built(watched: Any) -> None:
+    watched.deliver(attach(write("Hello,\n\nplease find my wishes attached.\n\nAda\n")))
+    watched.push(watched.function("gmail_push"))
+    assert messages(watched) == [("INVALID", "attachment-unread")]
+    assert "'Wishes.doc' cannot be read here" in last_answer(watched)
+    assert watched.rows("select count(*) from public.specs") == [(0,)]

@@ -88,6 +88,55 @@ def test_letter_is_taken_in_like_any_specification() -> None:
     assert decide(message(), [valid(planned=False)], SENDERS).state is MessageState.ACCEPTED
 
 
+def letter(text: str, **facts: object) -> tuple[Message, list[CheckedSpec]]:
+    own = attachment(text.encode(), "mail text", "text")
+    check = SpecCheck(
+        format="text", spec=Spec(project="", repo="", format="text", sha256="0" * 64), notes=("A letter.",)
+    )
+    return message(own).model_copy(update={"body_text": text} | facts), [CheckedSpec(own, check)]
+
+
+UNREAD = {"unread": ("Spec.docx",), "problems": ("'Spec.docx' was not read.",)}
+
+
+def test_letter_that_points_at_a_file_that_nobody_read_is_answered() -> None:
+    decision = decide(*letter("Please find the specification attached.", **UNREAD), SENDERS)
+    assert (decision.state, decision.reason) == (MessageState.INVALID, "attachment-unread")
+    assert "'Spec.docx' cannot be read" in decision.problems[0]["message"]
+    assert decision.problems[1]["message"] == "'Spec.docx' was not read."
+
+
+def test_letter_that_is_a_wish_is_taken_in_and_its_receipt_tells_what_was_not_read() -> None:
+    found = letter("Please add a price list to the shop.", left_out=("2 lines were not read.",), **UNREAD)
+    decision = decide(*found, SENDERS)
+    assert (decision.state, decision.problems) == (MessageState.ACCEPTED, ())
+    assert [(note["message"], note["note"]) for note in decision.notes] == [
+        ("'Spec.docx' was not read.", True),
+        ("2 lines were not read.", True),
+    ]
+
+
+def test_keys_that_nobody_knows_are_told_with_the_name_of_the_file() -> None:
+    known = valid()
+    checked = CheckedSpec(known.attachment, known.check.model_copy(update={"notes": ("'sprnts' is not a key.",)}))
+    [note] = decide(message(), [checked], SENDERS).notes
+    assert (note["attachment"], note["message"]) == ("spec.yaml", "'sprnts' is not a key.")
+
+
+def test_cut_lines_are_told_beside_what_is_wrong() -> None:
+    mail = message().model_copy(update={"left_out": ("2 lines were not read.",)})
+    for decision in (decide(mail, [broken()], SENDERS), decide(mail, [], SENDERS)):
+        assert [note["message"] for note in decision.notes] == ["2 lines were not read."]
+        assert len(decision.problems) == 1
+
+
+def test_notes_of_a_hostile_number_are_bounded() -> None:
+    found = letter("Please add a price list to the shop.", left_out=("n" * 9_999,) * 99)
+    decision = decide(*found, SENDERS)
+    assert len(decision.notes) == 15
+    assert len(str(decision.notes)) < 20_000
+
+
 def test_valid_specifications_are_all_taken_in() -> None:
     decision = decide(message(), [valid(), valid(content=b"y")], SENDERS)
     assert decision.state is MessageState.ACCEPTED

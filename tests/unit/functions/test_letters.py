@@ -131,6 +131,44 @@ def test_letter_is_called_what_its_mail_is_called(subject: str, title: str) -> N
     assert placed.specs[0].check.spec.title == title
 
 
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("Please add a list to acme/shop, sorted.", "acme/shop"),
+        ("The shop is Acme/Shop.", "acme/shop"),
+        ("A list for (acme/shop) and its prices", "acme/shop"),
+        ("Please add a list to evil/shop.", ""),
+        ("Please add a list to acme/shopping.", ""),
+        ("See https://x.example/acme/shop/issues.", ""),
+        ("As in acme/bakery, but in acme/shop.", ""),
+    ],
+)
+def test_repository_that_prose_names_is_taken_where_it_is_the_senders_own(text: str, taken: str) -> None:
+    class Several(Desk):
+        def find_repository(self, *question: str) -> dict[str, Any]:
+            super().find_repository(*question)
+            return self.found | {"repo": question[1] or None}
+
+    desk = Several(repositories=["acme/bakery", "acme/shop"], total=2)
+    placed = place(text, desk)
+    if not taken:
+        assert placed.reason == "repository-missing"
+        assert "evil" not in str(placed.problems)
+        return
+    assert placed.specs[0].check.spec is not None
+    assert placed.specs[0].check.spec.repo == taken
+    assert desk.asked[-1][1] == taken
+    assert "acme/shop was taken from the words of your letter" in placed.notes[-1]["message"]
+
+
+def test_reply_that_points_at_a_file_that_nobody_read_is_no_answer() -> None:
+    message = mail("See attached.")
+    unread = Decision(MessageState.INVALID, "attachment-unread")
+    desk = Desk("answered")
+    assert answer_question(envelope(), message, unread, desk) is None  # type: ignore[arg-type]
+    assert desk.asked == []
+
+
 def test_letter_that_may_be_for_several_repositories_is_asked_for_which() -> None:
     placed = place("I wish for a basket.", Desk(repositories=["acme/bakery", "acme/shop"], total=30))
     assert (placed.state, placed.reason) == (MessageState.INVALID, "repository-missing")

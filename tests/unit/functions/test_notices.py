@@ -415,3 +415,45 @@ def test_cancelled_specification_is_told_with_the_reason_and_without_a_run() -> 
         assert "Not needed." in body(mail, kind)
     assert "<script>" not in body(mail, "html")
     assert mail["Bcc"] is None
+
+
+NOTES = [
+    {"attachment": "", "path": "", "message": f"2 lines from '{EVIL}' on were not read.", "note": True},
+    {"attachment": "spec.yaml", "path": "", "message": "'sprnts' is not a key we know.", "note": True},
+    {"attachment": "other.yaml", "path": "", "message": "Of another specification.", "note": True},
+]
+SPEC = {"id": "s-1", "repo": "o/r", "title": "T", "name": "spec.yaml", "sprints": [{"label": "S1"}]}
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_receipt_tells_how_the_mail_was_read(kind: str) -> None:
+    mail = compose_mail(notice(template="spec_received", problems=NOTES, spec=SPEC), (), DOMAIN)
+    text = body(mail, kind)
+    assert "How your mail was read" in text
+    assert "sprnts" in text
+    assert "another specification" not in text
+    assert "Was something of it meant to be built?" in text
+    assert ("<script>" in text) is (kind == "plain")
+    assert "\nBcc:" not in text
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_receipt_of_a_mail_that_was_read_whole_says_nothing_of_reading(kind: str) -> None:
+    text = body(compose_mail(notice(template="spec_received", spec=SPEC), (), DOMAIN), kind)
+    assert "How your mail was read" not in text
+    assert "You need not do anything." in text
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_refusal_tells_how_the_mail_was_read_apart_from_what_is_wrong(kind: str) -> None:
+    problems = [{"attachment": "spec.yaml", "path": "meta", "line": 1, "message": "'meta' is missing."}, NOTES[0]]
+    text = body(compose_mail(notice(template="spec_invalid", problems=problems, spec=None), (), DOMAIN), kind)
+    assert "One thing has to be put right" in text
+    assert "How your mail was read" in text
+
+
+def test_notes_of_a_hostile_number_and_length_are_bounded() -> None:
+    many = [{"attachment": "a" * 999, "message": "m" * 9_999, "note": True}] * 40
+    found = notice(template="spec_received", problems=many, spec=SPEC | {"name": ""}).notes
+    assert len(found) == 15
+    assert max(len(one.message) for one in found) == 400
