@@ -10,6 +10,8 @@ from controlplane.noun import Noun
 LETTER_NAME = "mail text"
 # The domain of Message-IDs that we made for mails without one; no reply may refer to them.
 MADE_ID_DOMAIN = "no-message-id.invalid"
+# The reason of a mail whose signature nobody could judge now; the same mail may be proven in an hour.
+KEY_UNAVAILABLE = "dkim-key-unavailable"
 
 
 class SpecAttachment(Noun):
@@ -25,8 +27,8 @@ class Message(Noun):
 
     `reason` is a stable kebab-case word. Accepted: ok. Not proven: no-authentication-results, no-dmarc, dmarc-fail,
     not-aligned, malformed-authentication-results, no-from, several-from, malformed-from, misleading-display-name,
-    malformed-headers. Not written by a person to us: auto-reply, bounce, mailing-list, own-mail. Else: unreadable,
-    too-large.
+    malformed-headers, dkim-…. Not written by a person to us: auto-reply, bounce, mailing-list, own-mail. Else:
+    unreadable, too-large.
     `problems` say what could not be read of it; `notes` never stop anything. `left_out` says which of its words were
     taken for a signature or a quotation; `unread` names the files that somebody may have meant and nobody read.
     `thread` is the RFC 5322 thread root: first of References, else In-Reply-To, else Message-ID.

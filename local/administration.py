@@ -74,6 +74,10 @@ class Administration:
     def create_mailbox(self, email: str) -> dict[str, Any]:
         return dict(self._call("create_mailbox_v1", email))
 
+    def configure_mailbox(self, email: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """How its senders are proven: {verify_dkim?, authserv_id?}; None is as for all mailboxes. Raises NotFound."""
+        return dict(self._call("configure_mailbox_v1", email, json.dumps(dict(settings))))
+
     def revoke_token(self, jti: str, reason: str) -> bool:
         """False when the token was revoked before. It is dead at once."""
         return bool(self._call("revoke_token_v1", jti, reason))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from functions._shared.callers.oidc import OidcProof
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from functions._shared.gmail.client import GmailClient
     from functions._shared.gmail.port import Mailbox
     from functions._shared.intake.sync import Intake
-    from functions._shared.intake.take_in import Reader
+    from functions._shared.intake.take_in import MailboxProof, Reader
     from functions._shared.ports import IntakeStore
 
 # The right side of our Message-IDs. It need not resolve, but two deployments that share a mailbox must differ in it.
@@ -54,24 +55,38 @@ def open_intake(
     *,
     plans_letters: bool = True,
     verifies_dkim: bool = False,
+    notice_domain: str = NOTICE_DOMAIN,
 ) -> Intake:
     """Everything that taking mail in needs."""
     from functions._shared.intake.sync import Intake
 
-    open_reader = functools.partial(_open_reader, authserv_id, verifies_dkim)
+    rules = MailRules(authserv_id, verifies_dkim, notice_domain)
+    open_reader = functools.partial(_open_reader, rules)
     return Intake(store, open_mailboxes(settings), open_reader, plans_letters)
 
 
-def _open_reader(authserv_id: str, verifies_dkim: bool, mailbox_email: str) -> Reader:  # noqa: FBT001 - by partial only
+@dataclass(frozen=True)
+class MailRules:
+    """How mail is read here, as far as its mailbox says nothing else."""
+
+    authserv_id: str
+    verifies_dkim: bool
+    notice_domain: str
+
+
+def _open_reader(rules: MailRules, mailbox_email: str, proof: MailboxProof | None = None) -> Reader:
     from controlplane.specfile import check_spec
     from functions._shared.intake.take_in import Reader
     from functions._shared.mail import read_message
     from functions._shared.mail.signature import SignatureProof
 
+    says = proof.verifies_dkim if proof else None
+    verifies_dkim = rules.verifies_dkim if says is None else says
     read_mail = functools.partial(
         read_message,
-        trusted_authserv_id=authserv_id,
+        trusted_authserv_id=(proof and proof.authserv_id) or rules.authserv_id,
         own_addresses=frozenset({mailbox_email}),
         prove_signature=SignatureProof().prove if verifies_dkim else None,
+        notice_domain=rules.notice_domain,
     )
     return Reader(read_mail=read_mail, check_spec=check_spec)

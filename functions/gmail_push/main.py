@@ -18,7 +18,7 @@ from functions._shared.settings import (
     GoogleSettings,
     SupabaseSettings,
 )
-from functions._shared.wiring import open_intake, open_store
+from functions._shared.wiring import NOTICE_DOMAIN, open_intake, open_store
 from functions.gmail_push.push import Push
 
 if TYPE_CHECKING:
@@ -35,9 +35,15 @@ def wire() -> Push:
     authserv_id = environment.text("AICD_TRUSTED_AUTHSERV_ID", TRUSTED_AUTHSERV_ID)
     plans_letters = environment.switch("AICD_PLANNER", default=True)
     verifies_dkim = environment.switch("AICD_VERIFY_DKIM", default=False)
+    domain = environment.text("AICD_NOTICE_DOMAIN", NOTICE_DOMAIN)
     environment.check()
     intake = open_intake(
-        open_store(supabase), google, authserv_id, plans_letters=plans_letters, verifies_dkim=verifies_dkim
+        open_store(supabase),
+        google,
+        authserv_id,
+        plans_letters=plans_letters,
+        verifies_dkim=verifies_dkim,
+        notice_domain=domain,
     )
     return Push(OidcProof(callers), intake)
 

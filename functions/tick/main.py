@@ -59,7 +59,9 @@ def wire() -> SafetyNet:
         dispatch_work(store, workflows),
         notify_work(store, Sending(open_mailboxes(google), domain, bucket)),
     )
-    intake = open_intake(store, google, authserv_id, plans_letters=plans_letters, verifies_dkim=verifies_dkim)
+    intake = open_intake(
+        store, google, authserv_id, plans_letters=plans_letters, verifies_dkim=verifies_dkim, notice_domain=domain
+    )
     return SafetyNet(proof, store, intake, work, settings)
 
 

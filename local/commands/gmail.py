@@ -1,4 +1,4 @@
-"""`aicd gmail`: authorise a mailbox, and check that its credentials work."""
+"""`aicd gmail`: authorise a mailbox, check that its credentials work, and say how its senders are proven."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from controlplane.errors import AicdError, CallerError
+from local.commands.operate import open_administration
 from local.commands.output import print_json, say
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -77,6 +78,35 @@ def check(
             print(f"{one['mailbox']}: " + (f"{one['error']} Fix: {one['fix']}" if one["error"] else good))
     if any(one["error"] for one in found):
         raise typer.Exit(1)
+
+
+@app.command("proof")
+def proof(
+    mailbox: Annotated[str, typer.Argument(help="A mailbox that is there already.")],
+    verify_dkim: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify-dkim/--no-verify-dkim", help="Where its server says nothing of DMARC, prove mail by DKIM."
+        ),
+    ] = None,
+    authserv_id: Annotated[str | None, typer.Option(help="Whose Authentication-Results are believed in it.")] = None,
+    as_for_all: Annotated[
+        bool, typer.Option("--as-for-all", help="What the functions' settings say, in both.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how the senders of one mailbox are proven, or show it. What is not given stays as it is. Needs DB_URL."""
+    settings: dict[str, bool | str | None] = {"verify_dkim": None, "authserv_id": None} if as_for_all else {}
+    settings |= {} if verify_dkim is None else {"verify_dkim": verify_dkim}
+    settings |= {} if authserv_id is None else {"authserv_id": authserv_id}
+    with open_administration() as operator:
+        made = operator.configure_mailbox(mailbox, settings)
+    if as_json:
+        print_json(made)
+        return
+    dkim = {True: "by its own DKIM signature, too", False: "by DMARC alone", None: "as AICD_VERIFY_DKIM says"}
+    believed = made["authserv_id"] or "the server of AICD_TRUSTED_AUTHSERV_ID"
+    say(f"{made['email']}: mail is proven {dkim[made['verify_dkim']]}; {believed} is believed.")
 
 
 def _try(mailbox: str) -> dict[str, str | bool]:

@@ -16,7 +16,8 @@ begin
     select case when count(*) <= 500 then coalesce(jsonb_agg(pattern order by pattern), '[]') end into patterns
     from (select distinct pattern from public.senders limit 501) as listed;
     return jsonb_build_object('mailbox_id', opened.id, 'email', opened.email, 'history_id', opened.history_id::text,
-        'watch_expires_at', opened.watch_expires_at, 'retry_at', opened.retry_at, 'senders', patterns);
+        'watch_expires_at', opened.watch_expires_at, 'retry_at', opened.retry_at, 'senders', patterns,
+        'verify_dkim', opened.verify_dkim, 'authserv_id', opened.authserv_id);
 end
 $$;
 revoke all on function public.open_mailbox_v1(text) from public, anon, authenticated, service_role;

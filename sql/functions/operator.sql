@@ -112,6 +112,28 @@ end
 $$;
 revoke all on function public.create_mailbox_v1(text) from public, anon, authenticated, service_role;
 
+-- How the senders of one mailbox are proven. {verify_dkim?, authserv_id?}: null is as for all, what is not there stays.
+create function public.configure_mailbox_v1(p_email text, p_settings jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    changed public.mailboxes;
+begin
+    update public.mailboxes
+    set verify_dkim = case when p_settings ? 'verify_dkim' then (p_settings ->> 'verify_dkim')::boolean
+            else verify_dkim end,
+        authserv_id = case when p_settings ? 'authserv_id' then p_settings ->> 'authserv_id' else authserv_id end
+    where email = lower(p_email) returning * into changed;
+    if changed.id is null then
+        perform private.refuse(404, 'mailbox-not-found', 'There is no such mailbox.', 'Add it: create_mailbox_v1.');
+    end if;
+    perform private.audit('configure_mailbox', 'mailboxes', changed.id::text, null,
+        jsonb_build_object('verify_dkim', changed.verify_dkim, 'authserv_id', changed.authserv_id));
+    return jsonb_build_object('mailbox_id', changed.id, 'email', changed.email, 'verify_dkim', changed.verify_dkim,
+        'authserv_id', changed.authserv_id);
+end
+$$;
+revoke all on function public.configure_mailbox_v1(text, jsonb) from public, anon, authenticated, service_role;
+
 -- The token is dead with the end of this transaction; false when it was revoked before.
 create function public.revoke_token_v1(p_jti text, p_reason text) returns boolean
 language plpgsql set search_path = '' as $$

@@ -12,7 +12,10 @@ create table public.mailboxes (
     last_error_at timestamptz,
     created_at timestamptz not null default now(),
     -- Google asked to be left alone until then.
-    retry_at timestamptz
+    retry_at timestamptz,
+    -- How this mailbox's senders are proven; null: as the functions' settings say for all.
+    verify_dkim boolean,
+    authserv_id text check (authserv_id ~ '^[A-Za-z0-9._-]{1,253}$')
 );
 
 -- The allow-list: a row lets one address, or everybody of a domain (*@example.com), target one project.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 import pytest
 
 from controlplane.errors import CallerError, NotFound, OutsideError
 from local.administration import Administration
-from tests.database.world import World, forbidden
+from tests.database.world import MAILBOX, World, forbidden
 
 pytestmark = pytest.mark.database
 
@@ -59,6 +61,27 @@ def test_database_that_is_not_there_says_what_to_do() -> None:
     assert "DB_URL" in str(caught.value)
 
 
+def test_mailbox_says_itself_how_its_senders_are_proven(world: World) -> None:
+    said = ("verify_dkim", "authserv_id")
+
+    def opened() -> tuple[Any, ...]:
+        mailbox = world.functions().call("open_mailbox_v1", email=MAILBOX)
+        return tuple(mailbox[name] for name in said)
+
+    assert opened() == (None, None)
+    with world.administration() as operator:
+        operator.configure_mailbox(MAILBOX.upper(), {"verify_dkim": True, "authserv_id": "mx.example.org"})
+        assert opened() == (True, "mx.example.org")
+        made = operator.configure_mailbox(MAILBOX, {"verify_dkim": False})
+        assert (made["verify_dkim"], made["authserv_id"]) == opened() == (False, "mx.example.org")
+        operator.configure_mailbox(MAILBOX, dict.fromkeys(said))
+        assert opened() == (None, None)
+        with pytest.raises(NotFound):
+            operator.configure_mailbox("nobody@example.org", {})
+        with pytest.raises(CallerError):
+            operator.configure_mailbox(MAILBOX, {"authserv_id": "mx; dmarc=pass"})
+
+
 def test_operators_verbs_are_the_owners_alone(world: World) -> None:
     made = world.ingest()
     personas = (world.functions(), world.runner_of(made["run_id"]), world.member(world.user()), world.anonymous())
@@ -68,6 +91,7 @@ def test_operators_verbs_are_the_owners_alone(world: World) -> None:
             "allow_sender_v1": {"pattern": "a@b.c", "repo": None, "options": {}},
             "disallow_sender_v1": {"pattern": "a@b.c"},
             "create_mailbox_v1": {"email": "a@b.c"},
+            "configure_mailbox_v1": {"email": "a@b.c", "settings": {}},
             "revoke_token_v1": {"jti": "x", "reason": ""},
             "revoke_run_tokens_v1": {"run_id": made["run_id"], "reason": ""},
             "configure_webhook_v1": {"kind": "notify", "url": "x", "secret": "y"},

@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.database.world import World, forbidden, refused
+from local.administration import Administration
+from tests.database.world import MAILBOX, World, forbidden, refused
 
 pytestmark = pytest.mark.database
 
@@ -93,11 +94,16 @@ def test_functions_decision_is_on_record_with_the_tokens_jti(
     assert rows == [(f"aicd_functions:{functions.claims['jti']}", table, made[subject])]
 
 
+def configure_mailbox(operator: Administration, _: Any) -> None:
+    operator.configure_mailbox(MAILBOX, {"verify_dkim": True})
+
+
 OPERATORS: list[Case] = [
     ("create_project", "projects", no_state, lambda o, _: o.create_project({"repo": "a/b"}), ""),
     ("allow_sender", "senders", no_state, lambda o, _: o.allow_sender("a@b.c", None), ""),
     ("disallow_sender", "senders", no_state, lambda o, _: o.disallow_sender("ada@example.com"), ""),
     ("create_mailbox", "mailboxes", no_state, lambda o, _: o.create_mailbox("a@b.c"), ""),
+    ("configure_mailbox", "mailboxes", no_state, configure_mailbox, ""),
     ("revoke_token", "revoked_tokens", no_state, lambda o, _: o.revoke_token("j-1", "lost"), ""),
     ("configure_webhook", "settings", no_state, lambda o, _: o.configure_webhook("notify", "https://x.test", "s"), ""),
     ("set_retention", "retention_policies", no_state, lambda o, _: o.set_retention("table", "outbox", 30), ""),

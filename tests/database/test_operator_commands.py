@@ -1,4 +1,4 @@
-"""`aicd sprint`, `member`, `sender`, `retention` and `ledger` with the owner's address, against the real database."""
+"""The operator's commands with the owner's address, against the real database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.commands.policykeys import KEYS
-from tests.database.world import SENDER, World, forbidden
+from tests.database.world import MAILBOX, SENDER, World, forbidden
 from tests.spoken import Aicd, speaker
 
 pytestmark = pytest.mark.database
@@ -269,3 +269,14 @@ def test_members_tables_are_for_the_operator_alone(world: World) -> None:
         for verb, arguments in calls.items():
             with forbidden():
                 persona.call(verb, **arguments)
+
+
+def test_mailbox_is_told_how_its_senders_are_proven(world: World, aicd: Aicd) -> None:
+    assert "as AICD_VERIFY_DKIM says" in aicd("gmail", "proof", MAILBOX).err
+    made = aicd("gmail", "proof", MAILBOX, "--verify-dkim", "--authserv-id", "mx.example.org", "--json").json
+    assert (made["verify_dkim"], made["authserv_id"]) == (True, "mx.example.org")
+    assert "by DMARC alone; mx.example.org is believed" in aicd("gmail", "proof", MAILBOX, "--no-verify-dkim").err
+    made = aicd("gmail", "proof", MAILBOX, "--as-for-all", "--json").json
+    assert (made["verify_dkim"], made["authserv_id"]) == (None, None)
+    assert audited(world, "configure_mailbox") == 4
+    assert aicd("gmail", "proof", "nobody@example.org").code != 0

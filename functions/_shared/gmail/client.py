@@ -176,11 +176,16 @@ def _raw_mail(answer: Any) -> RawMail:
         thread_id=str(answer.get("threadId", "")),
         labels=frozenset(answer.get("labelIds", [])),
         raw=_decode(answer["raw"]),
+        received_at=_moment(answer["internalDate"]) if "internalDate" in answer else None,
     )
 
 
 def _watch(answer: Any) -> Watch:
-    return Watch(str(answer["historyId"]), datetime.fromtimestamp(int(answer["expiration"]) / 1000, tz=UTC))
+    return Watch(str(answer["historyId"]), _moment(answer["expiration"]))
+
+
+def _moment(milliseconds: str) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC)
 
 
 def _arrival(message: Mapping[str, Any]) -> Arrival:

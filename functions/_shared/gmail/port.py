@@ -40,6 +40,8 @@ class RawMail:
     thread_id: str
     labels: frozenset[str]
     raw: bytes
+    # When Gmail took it in; the sender's Date is his own.
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True)

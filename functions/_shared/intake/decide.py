@@ -13,7 +13,6 @@ from typing import Any
 from controlplane.message import LETTER_NAME, Message, SpecAttachment
 from controlplane.spec import Problem, Spec, SpecCheck
 from controlplane.states import MessageState
-from functions._shared.mail.pointing import is_mere_pointer
 
 MOST_PROBLEMS = 25
 MOST_NOTES = 15
@@ -98,6 +97,8 @@ def decide(message: Message, checks: Sequence[CheckedSpec], senders: Sequence[st
 
 def _only_points(message: Message, checks: Sequence[CheckedSpec]) -> bool:
     """Whether all there is to build is a letter that says where to look."""
+    from functions._shared.mail.pointing import is_mere_pointer  # with the reader of mail, which is opened late
+
     letters = all(checked.attachment.name == LETTER_NAME and checked.check.format == "text" for checked in checks)
     return letters and is_mere_pointer(message.body_text)
 

@@ -6,9 +6,10 @@ themselves freely; unique ids in the database make that harmless.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from functions._shared.gmail.errors import MailboxUnusable, MailRefused
 from functions._shared.gmail.port import Mailbox, RawMail
 from functions._shared.intake.arrivals import Step, fetch_arrivals
 from functions._shared.intake.records import Envelope
-from functions._shared.intake.take_in import Reader, take_in
+from functions._shared.intake.take_in import MailboxProof, MailHeldBack, Reader, take_in
 from functions._shared.ports import IntakeStore, Row
 
 log = structlog.get_logger(__name__)
@@ -41,8 +42,15 @@ class Intake:
 
     store: IntakeStore
     gmail: Callable[[str], Mailbox]
-    reader: Callable[[str], Reader]
+    reader: Callable[..., Reader]
     plans_letters: bool = True
+
+    def for_mailbox(self, mailbox: Row) -> Intake:
+        """Where a mailbox says itself how its senders are proven, with a reader that does so."""
+        proof = MailboxProof(mailbox.get("authserv_id"), mailbox.get("verify_dkim"))
+        if proof == MailboxProof():
+            return self
+        return replace(self, reader=functools.partial(self.reader, proof=proof))
 
 
 @dataclass
@@ -62,6 +70,7 @@ def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
     mailbox = intake.store.open_mailbox(email)
     if mailbox is None:
         return None
+    intake = intake.for_mailbox(mailbox)
     mailbox_id = str(mailbox["mailbox_id"])
     refuse_while_resting(mailbox)
     try:
@@ -132,14 +141,19 @@ class _Sync:
         cursor = None if self._failures else step.cursor  # never past a mail that is still to come
         envelope = Envelope(self._mailbox_id, mail, cursor)
         with structlog.contextvars.bound_contextvars(correlation_id=envelope.correlation_id):
-            outcome = take_in(
-                envelope,
-                self._senders,
-                self._reader,
-                self._store,
-                self._reread_senders,
-                plans_letters=self._plans_letters,
-            )
+            try:
+                outcome = take_in(
+                    envelope,
+                    self._senders,
+                    self._reader,
+                    self._store,
+                    self._reread_senders,
+                    plans_letters=self._plans_letters,
+                )
+            except MailHeldBack as error:
+                self._failures.append(error)
+                log.warning("mail held back", gmail_id=step.gmail_id, code=error.code)
+                return
             self._report.outcomes[outcome] += 1
         self._reached = cursor or self._reached
 
@@ -158,6 +172,6 @@ class _Sync:
         except OutsideError as error:
             self._failures.append(error)
             log.warning("mail not fetched", gmail_id=gmail_id, code=error.code)
-            if len(self._failures) >= MOST_FETCH_FAILURES:
+            if sum(not isinstance(failure, MailHeldBack) for failure in self._failures) >= MOST_FETCH_FAILURES:
                 raise
         return None

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from controlplane import ids
 from controlplane.errors import AicdError, BrokenPromise, NotAllowed, NotAuthenticated, OutsideError
-from controlplane.message import Message
+from controlplane.message import KEY_UNAVAILABLE, Message
 from controlplane.spec import SpecCheck
 from controlplane.states import MessageState
 from functions._shared.intake.arrivals import why_not_for_us
@@ -25,6 +26,7 @@ from functions._shared.intake.decide import (
     Decision,
     choose_candidates,
     decide,
+    is_listed,
     refuse_sender,
 )
 from functions._shared.intake.letters import answer_question, is_mere_thanks, place_letters
@@ -32,6 +34,23 @@ from functions._shared.intake.records import CONTENT_TYPES, Envelope, message_ro
 from functions._shared.ports import IntakeStore
 
 log = structlog.get_logger(__name__)
+
+# As long as a mail is held back because its sender's key cannot be asked for.
+LONGEST_HOLD = timedelta(days=1)
+
+
+class MailHeldBack(OutsideError):
+    """This mail cannot be judged now; others can."""
+
+    default_code = "mail-held-back"
+
+
+@dataclass(frozen=True)
+class MailboxProof:
+    """What a mailbox itself says of how its senders are proven; what it does not say is as for all."""
+
+    authserv_id: str | None = None
+    verifies_dkim: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,8 @@ def take_in(
         with _store_faults_hold_mail():
             if decision.reason == UNKNOWN_SENDER and reread_senders is not None:
                 message, decision = judge(envelope, reread_senders(), reader)
+            if decision.reason == KEY_UNAVAILABLE:
+                _hold_back(envelope, message, reread_senders() if reread_senders else senders)
             outcome = _settle(envelope, message, decision, store, plans_letters=plans_letters)
     except OutsideError:
         raise
@@ -84,6 +105,18 @@ def judge(envelope: Envelope, senders: tuple[str, ...] | None, reader: Reader) -
     candidates = choose_candidates(message)
     checks = [CheckedSpec(spec, reader.check_spec(spec.content, spec.name)) for spec in candidates]
     return message, decide(message, checks, senders)
+
+
+def _hold_back(envelope: Envelope, message: Message, senders: tuple[str, ...] | None) -> None:
+    """Raises `MailHeldBack` for a day, since DNS that is away comes back. A stranger's mail holds nobody's up."""
+    received_at = envelope.mail.received_at
+    is_young = received_at is not None and datetime.now(UTC) - received_at < LONGEST_HOLD
+    if is_young and (senders is None or is_listed(message.sender, senders)):
+        raise MailHeldBack(
+            f"The key that proves {message.sender} could not be asked for in the DNS.",
+            fix="Wait; the mail is kept and judged again for a day. If it lasts, look at the DNS of its sender.",
+            code=KEY_UNAVAILABLE,
+        )
 
 
 def _settle(

@@ -16,12 +16,14 @@ OWN_MESSAGE_ID_DOMAIN = "aicd.invalid"  # and everything below it
 _ROBOTS = frozenset({"mailer-daemon", "postmaster"})
 _REPORTS = frozenset({"multipart/report", "message/delivery-status", "message/disposition-notification"})
 _SUPPRESSED = re.compile(r"\b(?:all|autoreply|oof)\b", re.IGNORECASE)
+# What our notices are called by: the id of their outbox row (notices/headers.py).
+_NOTICE_ID = re.compile(r"<[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}@(?P<domain>[^\s<>@]{1,253})>\s*$")
 _OWN_ID = re.compile(rf"@(?:[a-z0-9-]+\.)*{re.escape(OWN_MESSAGE_ID_DOMAIN)}>?\s*$", re.IGNORECASE)
 
 
-def find_loop(headers: Headers, own_addresses: frozenset[str]) -> str:
+def find_loop(headers: Headers, own_addresses: frozenset[str], notice_domain: str = "") -> str:
     """own-mail, bounce, auto-reply or mailing-list; empty for a mail that a person may have written."""
-    if _is_own(headers, own_addresses):
+    if _is_own(headers, own_addresses, notice_domain):
         return "own-mail"
     if _is_report(headers):
         return "bounce"
@@ -33,12 +35,15 @@ def find_loop(headers: Headers, own_addresses: frozenset[str]) -> str:
     return "mailing-list" if _is_list(headers) else ""
 
 
-def _is_own(headers: Headers, own_addresses: frozenset[str]) -> bool:
+def _is_own(headers: Headers, own_addresses: frozenset[str], notice_domain: str) -> bool:
+    message_id = headers.first("message-id")[:1000]
+    notice = _NOTICE_ID.search(message_id)
     own = {address.lower() for address in own_addresses}
     return (
         read_from(headers).claimed in own
         or any(name.startswith(OWN_HEADER_PREFIX) for name, _ in headers.fields)
-        or _OWN_ID.search(headers.first("message-id")[:1000]) is not None
+        or _OWN_ID.search(message_id) is not None
+        or (notice is not None and notice["domain"].lower() == notice_domain.lower())
     )
 
 

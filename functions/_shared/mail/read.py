@@ -32,18 +32,20 @@ def read_message(
     trusted_authserv_id: str = "mx.google.com",
     own_addresses: frozenset[str] = frozenset(),
     prove_signature: Callable[[bytes, Headers, str], str] | None = None,
+    notice_domain: str = "",
 ) -> Message:
     """Never raises: a mail that cannot be read is a refused one, with the reason `unreadable` or `too-large`.
 
     `prove_signature` is asked (raw mail, headers, From domain) where the server says nothing of DMARC; it answers `ok`
-    or the reason why not. Costs at most two seconds and 300 MB, whatever the bytes are.
+    or the reason why not. `notice_domain` is the right side of our own Message-IDs. Costs at most two seconds and
+    300 MB, whatever the bytes are.
     """
     if len(raw) > MAX_MAIL_BYTES:
-        return _read_head(raw, trusted_authserv_id, own_addresses)
+        return _read_head(raw, trusted_authserv_id, own_addresses, notice_domain)
     if not raw.strip():
         return _refused("unreadable", "The mail is empty.")
     try:
-        return _read(raw, trusted_authserv_id, own_addresses, prove_signature)
+        return _read(raw, trusted_authserv_id, own_addresses, prove_signature, notice_domain)
     except TooLarge as error:
         return _refused("too-large", str(error))
     except (ValueError, LookupError, RecursionError, AttributeError, TypeError, AssertionError, OverflowError):
@@ -51,13 +53,18 @@ def read_message(
         return _refused("unreadable", "The mail's structure cannot be understood.")
 
 
-def _read_head(raw: bytes, trusted: str, own_addresses: frozenset[str]) -> Message:
-    """Of a mail that is too large only the headers count: a known sender is owed the reason why it was not read."""
+def _read_head(raw: bytes, trusted: str, own_addresses: frozenset[str], notice_domain: str) -> Message:
+    """Of a mail that is too large only the headers count: a known sender is owed the reason why it was not read.
+
+    Its own signature cannot prove it, since that covers the body, which is not read.
+    """
     problem = f"The mail has {len(raw):,} bytes; at most {MAX_MAIL_BYTES:,} are read."
     end = _END_OF_HEADERS.search(raw, 0, MAX_MAIL_BYTES)
     if end is None:
         return _refused("too-large", problem)
-    head = read_message(raw[: end.end()], trusted_authserv_id=trusted, own_addresses=own_addresses)
+    head = read_message(
+        raw[: end.end()], trusted_authserv_id=trusted, own_addresses=own_addresses, notice_domain=notice_domain
+    )
     if not head.accepted:
         return _refused("too-large" if head.reason == "unreadable" else head.reason, problem)
     return head.model_copy(update={"specs": (), "body_text": "", "problems": (problem,)})
@@ -68,11 +75,12 @@ def _read(
     trusted: str,
     own_addresses: frozenset[str],
     prove_signature: Callable[[bytes, Headers, str], str] | None,
+    notice_domain: str,
 ) -> Message:
     headers, parts, broken = read_parts(raw)
     if not headers.fields:
         return _refused("unreadable", "The mail has no headers.")
-    loop = find_loop(headers, own_addresses)
+    loop = find_loop(headers, own_addresses, notice_domain)
     sender = judge_sender(headers, trusted)
     if prove_signature and sender.reason in NO_INFORMATION and not loop:
         reason = prove_signature(raw, headers, sender.address.rpartition("@")[2])

@@ -1,4 +1,4 @@
-"""Proof by the mail's own DKIM signature, for mailboxes whose server says nothing of DMARC (AICD_VERIFY_DKIM).
+"""Proof by the mail's own DKIM signature, for mailboxes whose server says nothing of DMARC (docs/gmail.md).
 
 Stricter than RFC 6376 asks, because here a signature stands for the sender: it must be of exactly the From domain, sign
 what says who wrote, what about and under which id, and cover the whole body; and none of these headers may be there
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from controlplane.message import KEY_UNAVAILABLE
 from functions._shared.mail.address import normal_domain
 from functions._shared.mail.headers import Headers
 
@@ -61,9 +62,11 @@ class SignatureProof:
             tried += 1
             if tried > MOST_SIGNATURES:
                 break
-            reason = self._find_weakness(tags, headers) or self._verify(raw, index)
-            if reason == "ok":
-                break
+            found = self._find_weakness(tags, headers) or self._verify(raw, index)
+            if found == "ok":
+                return found
+            # A second signature that fails does not say that the first one would have.
+            reason = reason if reason == KEY_UNAVAILABLE else found
         return reason
 
     def _find_weakness(self, tags: dict[str, str], headers: Headers) -> str:
@@ -92,7 +95,7 @@ class SignatureProof:
         try:
             verified = dkim.DKIM(raw, minkey=MIN_KEY_BITS).verify(idx=index, dnsfunc=ask)
         except KeyUnavailable:
-            return "dkim-key-unavailable"
+            return KEY_UNAVAILABLE
         except Exception:  # noqa: BLE001 - the library raises many kinds for hostile input; each means: not proven
             return "dkim-fail"
         return "ok" if verified is True else "dkim-fail"

@@ -38,6 +38,24 @@ def test_mail_from_our_own_address_is_refused(sender: str) -> None:
     assert read_message(raw, own_addresses=OWN).reason == "own-mail"
 
 
+NOTICE = "5d0c7d1e-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("message_id", "reason"),
+    [
+        (f"<{NOTICE}@notices.acme.example>", "own-mail"),
+        (f"<{NOTICE}@Notices.Acme.Example>", "own-mail"),
+        (f"<{NOTICE}@acme.example>", "ok"),
+        (f"<{NOTICE}@x.notices.acme.example>", "ok"),
+        ("<CAF-a1@notices.acme.example>", "ok"),
+    ],
+)
+def test_own_mail_is_known_by_the_ids_of_our_notices(message_id: str, reason: str) -> None:
+    raw = f"{PROVEN}\r\nFrom: ann@good.org\r\nMessage-ID: {message_id}\r\n\r\nhello".encode()
+    assert read_message(raw, notice_domain="notices.acme.example").reason == reason
+
+
 @pytest.mark.parametrize("robot", ["MAILER-DAEMON", "postmaster"])
 def test_mail_from_a_mail_system_is_a_bounce(robot: str) -> None:
     assert read_message(f"{PROVEN}\r\nFrom: <{robot}@good.org>\r\n\r\nx".encode()).reason == "bounce"

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import dkim
+import nacl.signing
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -154,6 +155,33 @@ def test_dns_that_does_not_answer_refuses_and_names_it() -> None:
 
     message = read_message(sign(), prove_signature=SignatureProof(look_up=look_up).prove)
     assert (message.accepted, message.reason) == (False, "dkim-key-unavailable")
+
+
+def test_second_signature_that_fails_does_not_hide_that_the_first_could_not_be_judged() -> None:
+    second = SIGNED[: SIGNED.index(b"From: ")].replace(b"s=s1;", b"s=s2;")
+
+    def look_up(name: str) -> bytes | None:
+        if name.startswith("s1."):
+            raise KeyUnavailable
+        return None
+
+    message = read_message(
+        SIGNED[: SIGNED.index(b"From: ")] + second + MAIL, prove_signature=SignatureProof(look_up).prove
+    )
+    assert message.reason == "dkim-key-unavailable"
+
+
+def test_signature_by_an_ed25519_key_is_proof() -> None:
+    secret = nacl.signing.SigningKey.generate()
+    coded = base64.b64encode(bytes(secret))
+    signature: bytes = dkim.sign(
+        MAIL, b"s1", b"example.org", coded, include_headers=HEADERS, signature_algorithm=b"ed25519-sha256"
+    )
+    published = b"v=DKIM1; k=ed25519; p=" + base64.b64encode(bytes(secret.verify_key))
+    records: dict[str, bytes | None] = {"s1._domainkey.example.org": published}
+    assert read(signature + MAIL, records).accepted
+    assert not read(signature + MAIL.replace(b"sum the prices", b"drop all tables"), records).accepted
+    assert not read(signature + MAIL, {"s1._domainkey.example.org": record()}).accepted
 
 
 def test_signature_past_its_time_proves_nothing() -> None:
