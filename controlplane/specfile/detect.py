@@ -72,11 +72,18 @@ def _holds_only_keys(text: str) -> bool:
 
     One of them must open a list or a group, since a letter may begin with a line for its repository.
     """
-    lines = [line for line in text.splitlines() if line.strip() and line.strip() != "---"]
-    outer = [match for line in lines if (match := _OUTER_KEY.match(line))]
-    named = {match["key"].lower() for match in outer}
-    others = any(not line.startswith((" ", "\t", "#", "-")) and not _ANY_KEY.match(line) for line in lines)
-    return not others and len(named) > 1 and any(match["opens"] is not None for match in outer)
+    named: set[str] = set()
+    opens = False
+    for line in text.splitlines():
+        if line.startswith((" ", "\t", "#", "-")) or not line.strip():
+            continue
+        outer = _OUTER_KEY.match(line)
+        if outer:
+            named.add(outer["key"].lower())
+            opens = opens or outer["opens"] is not None
+        elif not _ANY_KEY.match(line):
+            return False
+    return opens and len(named) > 1
 
 
 def _front(start: str) -> list[str]:

@@ -15,7 +15,7 @@ _MOST_LINES = 8
 _MOST_LINES_BELOW_DELIMITER = 15
 _MOST_DISCLAIMER_LINES = 40
 _LONGEST_LINE = 72
-_LOOKED_AT = 60
+_LOOKED_AT = 100
 _MOST_NAMES = 3
 _DEVICE = re.compile(
     r"(?:Sent (?:from|with|via) .+|Get Outlook for .+|Vo[nm] .+ gesendet\.?|Gesendet (?:von|vom|mit|über) .+"
@@ -83,13 +83,15 @@ def _find_delimiter(lines: list[str]) -> int | None:
     if at is None or not _written(lines[:at]):
         return None
     below = lines[at + 1 :]
+    if len(below) > _LOOKED_AT:
+        return None
     is_short = lines[at] == "-- " and len(_written(below)) <= _MOST_LINES
     return at if is_short or _is_signature(below, _MOST_LINES_BELOW_DELIMITER) else None
 
 
 def _last_lines(lines: list[str]) -> list[int]:
-    written = [place for place, line in enumerate(lines) if line.strip()]
-    return written[1:][-_LOOKED_AT:]
+    """Where text stands near the end, except in the first line."""
+    return [place for place in range(max(1, len(lines) - _LOOKED_AT), len(lines)) if lines[place].strip()]
 
 
 def _ends_letter(lines: list[str], at: int, *, is_letter: bool) -> bool:

@@ -9,7 +9,7 @@ from controlplane.spec import Format
 from functions._shared.mail.armour import take_out_armour, take_out_uuencoded
 from functions._shared.mail.forwarded import split_forwarded
 from functions._shared.mail.html import html_to_text
-from functions._shared.mail.limits import MAX_BODY_BYTES, MAX_COMPARED_CHARACTERS
+from functions._shared.mail.limits import MAX_BODY_BYTES, MAX_WRITTEN_CHARACTERS
 from functions._shared.mail.parts import Part
 from functions._shared.mail.reply import drop_quoted, read_reply
 from functions._shared.mail.words import decode_charset, strip_invisible
@@ -55,7 +55,7 @@ def read_letter(parts: list[Part], occasion: Occasion) -> Letter:
     if not plain.strip():
         return _understand(_html(parts, problems), problems, occasion)
     letter = _understand(plain, problems, occasion)
-    if letter.structured and occasion.is_proven and len(plain) <= MAX_COMPARED_CHARACTERS:
+    if letter.structured and occasion.is_proven and len(plain) <= MAX_WRITTEN_CHARACTERS:
         return _unwrapped(letter, parts, occasion)
     return letter
 
@@ -105,7 +105,7 @@ def _unwrapped(letter: Letter, parts: list[Part], occasion: Occasion) -> Letter:
     from controlplane.specfile import check_spec
 
     other = _understand(_html(parts, []), [], occasion)
-    if not letter.structured or not other.structured or len(other.structured[1]) > 2 * MAX_COMPARED_CHARACTERS:
+    if not letter.structured or not other.structured or len(other.structured[1]) > 2 * MAX_WRITTEN_CHARACTERS:
         return letter
     if letter.structured == other.structured:
         return letter

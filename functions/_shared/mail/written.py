@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from controlplane.spec import Format
 from controlplane.specfile.detect import detect_format
 from functions._shared.mail.farewell import cut_farewell
+from functions._shared.mail.limits import MAX_WRITTEN_CHARACTERS
 
 _FENCE_OPENS = re.compile(r"```[ \t]*(?:yaml|yml|json|text)?[ \t]*", re.IGNORECASE)
 # A block may be indented as a whole: html2text writes <pre> so, and many people paste so.
@@ -81,7 +82,8 @@ def _below_greeting(text: str) -> tuple[Format, str] | None:
 
 def _loosely(text: str) -> tuple[Format, str] | None:
     for match in islice(_LOOSELY_BEGINS.finditer(text), _MOST_BEGINNINGS):
-        lines = _outdented(text[match.start() :], match[1]).split("\n")
+        rest = text[match.start() : match.start() + MAX_WRITTEN_CHARACTERS]
+        lines = _outdented(rest, match[1]).split("\n")
         block = "\n".join(takewhile(lambda line: not line.strip() or _KEY_OR_DEEPER.match(line), lines))
         if detect_format(block) == "yaml":
             return "yaml", block

@@ -61,6 +61,22 @@ SLOW_TEXTS = {
     "fences": HEAD + b"\r\n" + b"```yaml\n" * 100_000,
     "blank lines": HEAD + b"\r\n" + b"\n" * 1_000_000,
     "flowed": HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\n" + b"a \n" * 300_000,
+    "farewells": HEAD + b"\r\n" + b"Best regards,\n" * 60_000,
+    "farewells far apart": HEAD + b"\r\n" + (b"Best regards,\n" + b"\n" * 9_000) * 100,
+    "delimiters": HEAD + b"\r\n" + b"--\n" * 300_000,
+    "laws": HEAD + b"\r\n-- \n" + b"this e-mail is \n" * 60_000,
+    "answers between quotations": HEAD
+    + b"In-Reply-To: <a@b>\r\n\r\n"
+    + (b"On 1 Jan 2026 Bob <b@x.org> wrote:\n> a\n" + b"On a b c d e f 1 g h i j\n" * 98) * 6
+    + b"From: a\n" * 40_000,
+    "quoted forwards": HEAD + b"Subject: Fwd:\r\n\r\n" + b"> Begin forwarded message:\n> From: x\n" * 20_000,
+    "files typed in": HEAD + b"\r\n" + b"begin 644 a\n" * 40_000 + b"M" * 400_000 + b"\nend",
+    "armours": HEAD + b"\r\n" + b"-----BEGIN PGP SIGNATURE-----\n" * 30_000,
+    "headers of an armour": HEAD + b"\r\n-----BEGIN PGP SIGNED MESSAGE-----\n" + b"Hash: x\n" * 120_000,
+    "curly quotes": HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\nmeta:\n" + b" - \xe2\x80\x9ca" * 140_000,
+    "keys": HEAD + b"\r\nhello\n\n" + b"sprints:\n" * 100_000,
+    "cells": HTML + b"<table><tr>" + b"<td>a" * 30_000,
+    "rows": HTML + b"<tr><td>a<td>b" * 11_000,
     "base64 of nothing": HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n" + b"=" * 3_000_000,
 }
 
