@@ -172,6 +172,6 @@ class _Sync:
         except OutsideError as error:
             self._failures.append(error)
             log.warning("mail not fetched", gmail_id=gmail_id, code=error.code)
-            if sum(not isinstance(failure, MailHeldBack) for failure in self._failures) >= MOST_FETCH_FAILURES:
+            if len(self._failures) >= MOST_FETCH_FAILURES:
                 raise
         return None

@@ -106,6 +106,10 @@ def test_letter_that_points_at_a_file_that_nobody_read_is_answered() -> None:
     assert decision.problems[1]["message"] == "'Spec.docx' was not read."
 
 
+def test_letter_that_points_at_a_file_is_taken_in_where_none_was_left_unread() -> None:
+    assert decide(*letter("Please find the specification attached."), SENDERS).state is MessageState.ACCEPTED
+
+
 def test_letter_that_is_a_wish_is_taken_in_and_its_receipt_tells_what_was_not_read() -> None:
     found = letter("Please add a price list to the shop.", left_out=("2 lines were not read.",), **UNREAD)
     decision = decide(*found, SENDERS)

@@ -18,6 +18,7 @@ def read(text: str, headers: str = "Subject: Price list\r\n") -> Message:
 WISHES = {
     "a path": f"{WISH}\n\n/prices\nshows every product.\n\n/basket\nshows the sum.",
     "a path at the end": f"{WISH} It is found at\n\n/prices",
+    "a path and its name": f"{WISH}\n\n/prices\nAll products",
     "greetings to visitors": f"{WISH}\n\nGrüße an alle Besucher\nsollen oben stehen, mit dem Namen.",
     "a line between wishes": f"{WISH}\n\n--\n\nA search box, which filters while one types.\n\nIt ignores case.",
     "a line between short wishes": f"{WISH}\n--\nPlease add a search box",

@@ -115,6 +115,11 @@ def test_forward_that_html_quotes_as_a_whole_is_read() -> None:
     assert read(html, extra=extra).split("\n\n") == ["Please build this.", WISH]
 
 
+def test_words_below_a_forward_that_is_quoted_as_a_whole_are_kept() -> None:
+    text = f"Please build this.\n\n{CLIENTS['apple-quoted'][1].format(wish=WISH)}\nIn blue, please.\n"
+    assert read(text).split("\n") == ["Please build this.", "", "In blue, please.", "", WISH]
+
+
 def test_forward_that_an_answer_quotes_is_part_of_the_quotation() -> None:
     quoted = "".join(f"> {line}\n" for line in CLIENTS["apple"][1].format(wish=WISH).splitlines())
     text = f"Yes.\n\nOn Mon, 30 Nov 2026 at 10:00 aicd <a@x.org> wrote:\n\n{quoted}"

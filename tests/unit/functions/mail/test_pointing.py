@@ -30,6 +30,7 @@ def test_letter_that_only_points_at_a_file_is_known(text: str) -> None:
     [
         "",
         "Please add a price list.",
+        "Please build a shop.",
         "Please add a price list to the shop, as in the attached document.",
         "Bitte eine Preisliste einbauen, siehe Anhang.",
         "See attached. The basket must show the sum, and an empty one says so.",
