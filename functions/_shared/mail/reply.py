@@ -10,6 +10,7 @@ from functions._shared.mail.quotation import find_quotation
 from functions._shared.mail.words import clean_line
 
 _MOST_QUOTATIONS = 5
+_SIGNATURE_FOLLOWS, _MOST_SIGNATURE_LINES = "-- ", 6
 _SHOWN = 60
 
 
@@ -57,8 +58,9 @@ def drop_quoted(text: str) -> str:
 
 
 def _is_worth_telling(lines: list[str]) -> bool:
-    """Which device wrote the mail is one line that nobody wrote."""
-    return sum(1 for line in lines if line.strip()) > 1
+    """Which device wrote the mail is one line that nobody wrote; below `-- ` stands a signature (RFC 3676, 4.3)."""
+    written = [line for line in lines if line.strip()]
+    return len(written) > 1 and (written[0] != _SIGNATURE_FOLLOWS or len(written) > _MOST_SIGNATURE_LINES)
 
 
 def _answers_below(lines: list[str]) -> list[str]:

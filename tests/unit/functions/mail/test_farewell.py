@@ -76,6 +76,11 @@ def test_cut_is_told_with_its_first_line() -> None:
     )
 
 
+def test_signature_below_its_own_delimiter_is_told_only_when_it_is_long() -> None:
+    assert read(f"{WISH}\n\n-- \nAnn Example\nacme GmbH\n+49 30 1234").left_out == ()
+    assert len(read(f"{WISH}\n\n-- \n" + "Ann\n" * 8).left_out) == 1
+
+
 def test_name_of_a_telephone_is_not_worth_telling() -> None:
     assert read(f"{WISH}\n\nSent from my iPhone").left_out == ()
 
