@@ -61,6 +61,13 @@ class RunnerStore(Caller):
         """Without a `url` only branch and commit are recorded."""
         self._call("record_pull_request_v1", object, run_id=run_id, pull_request=pull_request)
 
+    def keep_session(self, run_id: str, session: Mapping[str, Any] | None) -> Row:
+        """Say where the sprint goes on if this run breaks off; nothing ends by it. None: the sprint begins anew.
+
+        What was named before is removed. With `is_spent` in it, it is forgotten as soon as the run's verdict says no.
+        """
+        return self._call("keep_session_v1", dict, run_id=run_id, session=session)
+
     def pause_run(self, run_id: str, resume_at: str, reason: str, session: Mapping[str, Any] | None = None) -> Row:
         """End this run without a verdict; its sprint goes on at `resume_at` (ISO 8601) with another run, which finds
         `session` in its start. {run_id, sprint_id, resume_at}; a time that has passed becomes the next minute."""
@@ -81,7 +88,8 @@ class RunnerStore(Caller):
     ) -> Row:
         """End this run and ask by mail: questions are [{id, text, blocking}], at most twenty. {run_id, sprint_id}.
 
-        The answer begins another run, which finds `session`, the questions and the answers in its start.
+        The answer begins another run, which finds `session` (without one, what was kept before), the questions and the
+        answers in its start.
         """
         return self._call("ask_requester_v1", dict, run_id=run_id, questions=list(questions), session=session or {})
 
@@ -126,15 +134,17 @@ class RunnerStore(Caller):
         self._put(ARTIFACTS, path, content, content_type)
         return path
 
-    def put_session(self, sprint_id: str, run_id: str, content: bytes | Path) -> str:
-        """Store what the agent leaves for the run that goes on, at most 50 MB; its path, for pause_run and the like.
+    def put_session(self, sprint_id: str, run_id: str, content: bytes | Path, after: str = "") -> str:
+        """Store what the agent leaves for the run that goes on, at most 50 MB; its path, for keep_session and the like.
 
-        While the run is open: do it first. A run that was begun again finds its key taken and gets one beside it.
-        Raises Conflict after the ninth.
+        While the run is open: do it first. A run has nine keys, and what is stored is never written over: the first
+        free one behind `after`, the key that was used last, is taken. Raises Conflict where none is free.
         """
         first = f"{sprint_id}/{run_id}"
-        *paths, last = [first, *(f"{first}.{number}" for number in range(2, MOST_SESSIONS + 1))]
-        for path in paths:
+        paths = [first, *(f"{first}.{number}" for number in range(2, MOST_SESSIONS + 1))]
+        used = paths.index(after) + 1 if after in paths else 0
+        *others, last = [path for path in paths[used:] + paths[:used] if path != after]
+        for path in others:
             try:
                 return self._put_session(path, content)
             except Conflict:

@@ -58,10 +58,8 @@ declare
     sprint public.sprints := private.require_sprint(p_sprint_id);
 begin
     if sprint.state in ('FAILED', 'PAUSED') then
-        -- What a failed run left behind is no place to go on from.
-        update public.sprints
-        set state = 'PLANNED', resume_at = null, session_json = case state when 'PAUSED' then session_json end
-        where id = sprint.id;
+        -- With what was kept for going on, also of a run that failed: one whose work was judged has forgotten it.
+        update public.sprints set state = 'PLANNED', resume_at = null where id = sprint.id;
         perform private.audit('retry_sprint', 'sprints', sprint.id::text, sprint.project_id,
             jsonb_build_object('label', sprint.label, 'was', sprint.state));
         perform private.open_ready_runs(sprint.spec_id);
@@ -180,6 +178,24 @@ end
 $$;
 revoke all on function public.answer_sprint_v1(uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.answer_sprint_v1(uuid, jsonb) to aicd_functions;
+
+-- Where the sprint goes on, if this run breaks off from here: nothing ends by it. null: it is to begin anew. Scope build.
+create function public.keep_session_v1(p_run_id uuid, p_session jsonb) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    run public.runs := private.require_running(p_run_id, 'build');
+    kept jsonb := nullif(p_session, 'null');
+begin
+    perform private.refuse_large(kept, 'The session', 65536);
+    if jsonb_typeof(kept) <> 'object' then
+        perform private.refuse(400, 'bad-session', 'A session is an object, or null.', 'Hand over {path, agent, session}.');
+    end if;
+    perform private.replace_session(run.sprint_id, kept);
+    return jsonb_build_object('run_id', run.id, 'sprint_id', run.sprint_id, 'session', kept);
+end
+$$;
+revoke all on function public.keep_session_v1(uuid, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.keep_session_v1(uuid, jsonb) to aicd_runner;
 
 -- A usage limit was met: this run ends (FAILED, with the status PAUSED in its summary: it did not pass, and a run has
 -- no third result), and its sprint waits until p_resume_at for another one, which finds p_session where it starts. No

@@ -140,10 +140,13 @@ begin
             jsonb_build_object('code', 'needs-input', 'message', 'The requester''s answer is needed to go on.')));
         -- Questions of earlier rounds stay: their answers would make no sense without them.
         update public.sprints
-        set state = 'NEEDS_INPUT', session_json = p_session, questions_json = questions_json || (
+        set state = 'NEEDS_INPUT', questions_json = questions_json || (
             select jsonb_agg(asked || jsonb_build_object('run_id', run.id, 'asked_at', now()))
             from jsonb_array_elements(p_questions) as asked)
         where id = run.sprint_id;
+        if p_session <> '{}' then
+            perform private.replace_session(run.sprint_id, p_session);
+        end if;
         perform private.enqueue('notify', 'needs_input:' || run.id, jsonb_build_object('template', 'needs_input',
             'spec_id', run.spec_id, 'message_id', (select message_id from public.specs where id = run.spec_id),
             'run_id', run.id), run.correlation_id);

@@ -163,8 +163,9 @@ begin
 end
 $$;
 
--- Marks objects that are older than a day and that no row names: their writer died between the two. Of artifacts only
--- those of runs that are over, for an open run may still write its row. Looked for once an hour: it reads every object.
+-- Marks objects that are older than a day and that no row names: their writer died between the two. Of artifacts and
+-- sessions only those of runs that are over, for an open run may still write its row; a sprint that is over needs no
+-- session. Looked for once an hour: it reads every object.
 create function private.mark_orphans(p_limit integer) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -179,7 +180,11 @@ begin
         and (bucket_id = 'specs'
                 and not exists (select from public.specs where storage_path = objects.name)
             or bucket_id = 'sessions'
-                and not exists (select from public.sprints where id = private.uuid_of_path(objects.name))
+                and not exists (select from public.sprints
+                                where id = private.uuid_of_path(objects.name) and session_json ->> 'path' = objects.name
+                                    and state not in ('DONE', 'CANCELLED'))
+                and not exists (select from public.runs
+                                where sprint_id = private.uuid_of_path(objects.name) and result is null)
             or bucket_id = 'artifacts'
                 and not exists (select from public.artifacts where storage_path = objects.name)
                 and not exists (select from public.runs

@@ -279,6 +279,11 @@ begin
         -- A sprint that was cancelled meanwhile stays cancelled; its run keeps its result.
         update public.sprints set state = case p_result when 'PASSED' then 'DONE' else 'FAILED' end
         where id = run.sprint_id and state <> 'CANCELLED' returning state into sprint_state;
+        -- Kept in case that nothing would be judged any more. Now that it was, another try begins anew.
+        if p_summary #>> '{verdict,result}' = 'FAILED' then
+            perform private.replace_session(id, null) from public.sprints
+            where id = run.sprint_id and session_json -> 'is_spent' = 'true';
+        end if;
         perform private.record_event(run.spec_id, run.id, case p_result when 'PASSED' then 'TESTS_PASSED' else 'FAILED' end,
             format('The run has ended: %s.', p_result), jsonb_build_object('result', p_result))
         where p_result = 'FAILED' or not exists (

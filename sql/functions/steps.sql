@@ -87,6 +87,25 @@ end
 $$;
 revoke all on function private.open_ready_runs(uuid) from public, anon, authenticated, service_role;
 
+-- Writes down where a sprint goes on, or with null that it begins anew. Each archive holds everything, so the one that
+-- was named before goes. Only the sprint's own: what a runner wrote there is its word.
+create function private.replace_session(p_sprint_id uuid, p_session jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+    before text;
+begin
+    select session_json ->> 'path' into before from public.sprints where id = p_sprint_id for update;
+    update public.sprints set session_json = p_session where id = p_sprint_id;
+    delete from private.expired_objects where bucket = 'sessions' and path = p_session ->> 'path' and reason = 'orphan';
+    insert into private.expired_objects (bucket, path, reason)
+    select 'sessions', before, 'orphan'
+    where before is distinct from p_session ->> 'path' and starts_with(before, p_sprint_id || '/')
+    on conflict (bucket, path) do update set marked_at = now(), removed_at = null
+    where expired_objects.reason = 'orphan';
+end
+$$;
+revoke all on function private.replace_session(uuid, jsonb) from public, anon, authenticated, service_role;
+
 -- Ends a locked, open run that nobody will finish: run and sprint FAILED, an event, a report to the requester.
 create function private.fail_run(p_run public.runs, p_code text, p_reason text) returns void
 language plpgsql set search_path = '' as $$

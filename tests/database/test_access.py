@@ -221,7 +221,7 @@ def test_only_the_granted_verbs_can_be_executed(peopled: Peopled) -> None:
     }  # fmt: skip
     runner = {"start_run_v1", "record_event_v1", "record_execution_v1", "record_artifact_v1",
               "record_artifacts_v1", "describe_earlier_run_v1",
-              "record_pull_request_v1", "finish_run_v1", "pause_run_v1", "record_plan_v1",
+              "record_pull_request_v1", "finish_run_v1", "keep_session_v1", "pause_run_v1", "record_plan_v1",
               "ask_requester_v1", "keep_answer_v1", "find_answer_v1", "forget_answers_v1",
               "record_cost_v1", "read_budget_v1", "search_runs_v1"}  # fmt: skip
     member = {"approve_sprint_v1", "retry_sprint_v1", "cancel_spec_v1", "create_api_key_v1", "revoke_api_key_v1",

@@ -106,6 +106,7 @@ def test_machines_verbs_are_closed_to_members(world: World) -> None:
         "answer_sprint_v1": {"sprint_id": sprint_of(world, made["spec_id"]), "reply": {"id": "1", "text": "x"}},
         "wake_sprints_v1": {"limit": 1},
         "pause_run_v1": {"run_id": made["run_id"], "resume_at": "2100-01-01", "reason": ""},
+        "keep_session_v1": {"run_id": made["run_id"], "session": SESSION},
     }.items():
         with forbidden():
             member.call(verb, **arguments)
@@ -387,16 +388,6 @@ def test_maintainer_wakes_a_sprint_early_and_cancels_a_paused_one(world: World) 
     member.call("cancel_spec_v1", spec_id=never["spec_id"])
     world.execute("update sprints set resume_at = now() where state = 'PAUSED'")
     assert world.functions().call("wake_sprints_v1", limit=10) == []
-
-
-def test_session_of_a_failed_run_is_not_handed_on(world: World) -> None:
-    made = world.started()
-    pause(world, made["run_id"])
-    world.execute("update sprints set resume_at = now()")
-    (run_id,) = world.functions().call("wake_sprints_v1", limit=1)
-    world.functions().call("abandon_run_v1", run_id=run_id, code="x", reason="y")
-    maintainer(world).call("retry_sprint_v1", sprint_id=sprint_of(world, made["spec_id"]))
-    assert world.value("select session_json from sprints") is None
 
 
 def test_two_ticks_at_once_wake_a_sprint_once(world: World) -> None:

@@ -162,6 +162,49 @@ def test_session_of_no_sprint_is_an_orphan(stock: Stock) -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "named", "run_is_open", "goes"),
+    [("FAILED", True, False, False), ("FAILED", False, False, True), ("DONE", True, False, True),
+     ("CANCELLED", True, False, True), ("RUNNING", False, True, False)],
+)  # fmt: skip
+def test_session_goes_when_nobody_will_go_on_from_it(
+    stock: Stock, state: str, named: bool, run_is_open: bool, goes: bool
+) -> None:
+    made = stock.world.started()
+    path = stock.world.value("select sprint_id || '/' || id from runs")
+    stock.world.runner_of(made["run_id"]).call(
+        "keep_session_v1", run_id=made["run_id"], session={"path": path if named else "elsewhere"}
+    )
+    stock.world.execute("insert into storage.objects (bucket_id, name, created_at)"
+                        " values ('sessions', %s, now() - interval '2 days')", path)  # fmt: skip
+    with psycopg.connect(stock.world.superuser_dsn, autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("update sprints set state = %s", (state,))
+        if not run_is_open:
+            connection.execute("update runs set result = 'FAILED', finished_at = now()")
+    marked = [{"bucket": "sessions", "path": path}] if goes else []
+    assert stock.store.expire_rows()["objects"] == marked
+
+
+def test_archive_that_was_replaced_goes_and_its_key_is_free_again(stock: Stock, gate: Gate) -> None:  # noqa: F811
+    """Nine keys are enough for any number of attempts."""
+    made = stock.world.started()
+    run_id, runner = made["run_id"], gate.runner(stock.world, made["run_id"])
+    sprint_id = stock.world.value("select sprint_id::text from runs")
+    path, used = "", []
+    for number in range(20):
+        path = runner.put_session(sprint_id, run_id, f"said {number}".encode(), path)
+        runner.keep_session(run_id, {"path": path})
+        used.append(path)
+        stock.store.expire_rows()
+        if number % 4 == 3:
+            sweep(stock.store)
+    assert runner.get_session(path) == b"said 19"
+    assert len(set(used)) == 9
+    sweep(stock.store)
+    assert {name for name in stock.objects() if name.startswith("sessions:")} == {f"sessions:{path}"}
+
+
+@pytest.mark.parametrize(
     "why",
     ["update sprints set state = 'RUNNING'", "update runs set result = null, finished_at = null",
      "update runs set finished_at = now()", "update outbox set state = 'PENDING', done_at = null where kind = 'notify'",

@@ -232,6 +232,8 @@ def test_paused_sprint_goes_on_elsewhere_with_what_was_left_and_no_other_run_rea
     path = runner.put_session(started["sprint_id"], run_id, b"what was said")
     assert runner.put_session(started["sprint_id"], run_id, b"what was said") == path
     assert runner.put_session(started["sprint_id"], run_id, b"said anew") == f"{path}.2"
+    assert runner.put_session(started["sprint_id"], run_id, b"and on", f"{path}.2") == f"{path}.3"
+    assert runner.put_session(started["sprint_id"], run_id, b"and round", f"{path}.9") == f"{path}.4"
     runner.pause_run(run_id, "2026-01-01T00:00:00Z", "limit", {"path": f"{path}.2", "session_id": "s-1"})
     world.execute("update sprints set resume_at = now() where state = 'PAUSED'")
     (next_run,) = functions.wake_sprints()
