@@ -68,9 +68,13 @@ class RunnerStore(Caller):
         """
         return self._call("keep_session_v1", dict, run_id=run_id, session=session)
 
-    def pause_run(self, run_id: str, resume_at: str, reason: str, session: Mapping[str, Any] | None = None) -> Row:
+    def pause_run(
+        self, run_id: str, resume_at: str | None, reason: str, session: Mapping[str, Any] | None = None
+    ) -> Row:
         """End this run without a verdict; its sprint goes on at `resume_at` (ISO 8601) with another run, which finds
-        `session` in its start. {run_id, sprint_id, resume_at}; a time that has passed becomes the next minute."""
+        `session` in its start; without one, what was kept before. {run_id, sprint_id, resume_at}; a time that has
+        passed becomes the next minute, and None one that grows from pause to pause. Raises Conflict
+        (`too-many-pauses`) where the project's patience is at its end: then the run is still open."""
         return self._call(
             "pause_run_v1", dict, run_id=run_id, resume_at=resume_at, reason=reason, session=session or {}
         )

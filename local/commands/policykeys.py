@@ -62,6 +62,7 @@ KEYS: dict[str, tuple[Check, str]] = {
     "integrity": (_is_mapping, 'a mapping, {"allow": [...]}'),
     "max_parallel_runs": COUNT,
     "max_parallel_runs_on_label": COUNT,
+    "max_pauses": COUNT,
     "planner": SWITCH,
     "require_environment": SWITCH,
     "runner_label": (_is_text, "a runner's label"),
