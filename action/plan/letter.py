@@ -171,8 +171,8 @@ def _settle(context: Context, ledger: Ledger) -> None:
 def _pause(context: Context, started: Run, limit: LimitReached) -> Released:
     if context.store is None or not started.controlled:
         raise limit
-    context.store.pause_run(started.run_id, limit.resume_at, limit.message)
-    return Released(status="PAUSED", reason=limit.message, resume_at=limit.resume_at)
+    paused = context.store.pause_run(started.run_id, limit.told_at, limit.message)
+    return Released(status="PAUSED", reason=limit.message, resume_at=str(paused["resume_at"]))
 
 
 def _still_unclear(questions: tuple[Question, ...]) -> CallerError:

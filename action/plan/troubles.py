@@ -34,13 +34,18 @@ _EPOCH = re.compile(r"\|\s*(\d{10})\b")
 
 
 class LimitReached(OutsideError):
-    """The model's usage limit is reached. `details` holds `resume_at`, ISO 8601 in UTC."""
+    """The model's usage limit is reached. `details` holds `resume_at` (ISO 8601 in UTC) and `is_told`: by the API."""
 
     default_code = "usage-limit"
 
     @property
     def resume_at(self) -> str:
         return str(self.details["resume_at"])
+
+    @property
+    def told_at(self) -> str | None:
+        """`resume_at` where the API named it; else it is our guess."""
+        return self.resume_at if self.details.get("is_told", True) else None
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
@@ -93,7 +98,10 @@ def translate_status(error: anthropic.APIStatusError, now: datetime.datetime) ->
         return LimitReached(
             f"Claude {told} until {resume_at:%Y-%m-%d %H:%M} UTC ({trace}).",
             "It goes on by itself then.",
-            details={"resume_at": resume_at.isoformat(timespec="seconds")},
+            details={
+                "resume_at": resume_at.isoformat(timespec="seconds"),
+                "is_told": resume_at != now + datetime.timedelta(seconds=DEFAULT_PAUSE_SECONDS),
+            },
         )
     if status in (401, 403):
         return NotAllowed(

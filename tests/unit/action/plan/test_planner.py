@@ -218,6 +218,14 @@ def test_usage_limit_says_when_it_ends(play: Play, kind: Any) -> None:
     with pytest.raises(LimitReached) as caught:
         planned()
     assert datetime.fromisoformat(caught.value.resume_at).timestamp() == ends
+    assert caught.value.told_at == caught.value.resume_at
+
+
+def test_time_that_the_api_did_not_name_is_told_to_nobody(play: Play) -> None:
+    play(Step(data=plan_answer(), fault=Fault(status=529)))
+    with pytest.raises(LimitReached) as caught:
+        planned()
+    assert (caught.value.told_at, bool(caught.value.resume_at)) == (None, True)
 
 
 def test_answer_that_does_not_come_is_not_waited_for_for_ever(play: Play) -> None:
