@@ -20,6 +20,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from action.mending import FIXES
 from controlplane.errors import AicdError, BrokenPromise, CallerError, NotAllowed, OutsideError
 
 if TYPE_CHECKING:
@@ -106,19 +107,17 @@ def translate_status(error: anthropic.APIStatusError, now: datetime.datetime) ->
     if status in (401, 403):
         return NotAllowed(
             f"Claude did not accept the key ({status}, {trace}).",
-            "Set the secret behind `anthropic-api-key` to a live key of the Claude API.",
+            FIXES["anthropic-key-refused"],
             "anthropic-key-refused",
         )
     if status == 402 or (status == 400 and "credit" in said):
         return CallerError(
             f"The Claude account has no credit left ({trace}).",
-            "Add credit in the Claude console, then send the specification again.",
+            FIXES["anthropic-credit"],
             "anthropic-credit",
         )
     if status == 404:
-        return CallerError(
-            f"Claude has no such model ({trace}).", "Set `planner-model` to one that the key may use.", "model-unknown"
-        )
+        return CallerError(f"Claude has no such model ({trace}).", FIXES["model-unknown"], "model-unknown")
     if status == 413 or (status == 400 and "too long" in said):
         return CallerError(
             f"The letter and the repository are more than the model can read ({trace}).",
@@ -126,7 +125,8 @@ def translate_status(error: anthropic.APIStatusError, now: datetime.datetime) ->
             "letter-too-long",
         )
     if status in (408, 409) or status >= 500:
-        return OutsideError(f"Claude is not available ({status}, {trace}).", "Try again later.", "claude-unavailable")
+        unavailable = "claude-unavailable"
+        return OutsideError(f"Claude is not available ({status}, {trace}).", FIXES[unavailable], unavailable)
     return BrokenPromise(
         f"Claude did not understand our question ({status}, {trace}).", "Please report it.", "claude-refused-question"
     )
@@ -201,8 +201,4 @@ def unreadable(what: str) -> OutsideError:
 
 
 def unreachable() -> OutsideError:
-    return OutsideError(
-        "The Claude API could not be reached.",
-        "Check the runner's network and ANTHROPIC_BASE_URL, then try again.",
-        "claude-unreachable",
-    )
+    return OutsideError("The Claude API could not be reached.", FIXES["claude-unreachable"], "claude-unreachable")
