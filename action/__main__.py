@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Mapping
-from types import FrameType
 
 from action.console import Console
 from action.context import Context
+from action.interruption import Interruption
 from action.runfolder import RunFolder
 from action.running import run_verb
 from action.settings import GitHubContext, read_settings
@@ -32,13 +31,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         console.error(str(error))
         return error.exit_code
     console = Console(settings.github, settings.secrets())
-    signal.signal(signal.SIGTERM, _cancel)
-    signal.signal(signal.SIGINT, _cancel)
-    return run_verb(Context(arguments[0], settings, RunFolder(settings.run_directory), console))
-
-
-def _cancel(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    interruption = Interruption()
+    interruption.listen()
+    return run_verb(Context(arguments[0], settings, RunFolder(settings.run_directory), console, interruption))
 
 
 if __name__ == "__main__":

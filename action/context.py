@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from action.console import Console
+from action.interruption import Interruption
 from action.journal import Journal
 from action.run import Failure, Run
 from action.runfolder import RunFolder
@@ -26,6 +27,7 @@ class Context:
     settings: Settings
     folder: RunFolder
     console: Console
+    interruption: Interruption = field(default_factory=Interruption)
 
     @cached_property
     def store(self) -> RunnerStore | None:

@@ -9,15 +9,10 @@ import importlib
 import traceback
 
 from action.context import Context
+from action.interruption import Cancelled
 from action.released import is_released
 from action.verbs import VERBS
-from controlplane.errors import AicdError, BrokenPromise, OutsideError
-
-
-class Cancelled(OutsideError):
-    """The run was cancelled."""
-
-    default_code = "cancelled"
+from controlplane.errors import AicdError, BrokenPromise
 
 
 def run_verb(context: Context) -> int:
