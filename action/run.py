@@ -66,10 +66,12 @@ class Iteration(Noun):
 
 class BuildOutcome(Noun):
     """`build.json`. `ended` says why the loop stopped: met, max-iterations, no-progress, no-change, out-of-time,
-    out-of-money, cancelled, failed; paused and needs-input, when another run goes on.
+    out-of-money, cancelled, interrupted, failed; paused and needs-input, when another run goes on.
 
-    `resume_at` (ISO 8601) belongs to paused, `error` is a code for failed; `session` the agent's own id of what was
-    said, `feedback` what the next attempt would have been told, `notes` are lines for the report.
+    `resume_at` (ISO 8601) belongs to paused, and is empty where nobody named a time; `error` is a code for failed,
+    and `is_outside` says that the world outside broke the loop off;
+    `session` the agent's own id of what was said, `feedback` what the next attempt would have been told, after `made`
+    that came to their end and of which the last one was judged (`is_judged`); `notes` are lines for the report.
     """
 
     agent: str
@@ -80,8 +82,11 @@ class BuildOutcome(Noun):
     isolation: str = ""
     resume_at: str = ""
     error: str = ""
+    is_outside: bool = False
     session: str = ""
     feedback: str = ""
+    made: int = 0
+    is_judged: bool = True
     notes: tuple[str, ...] = ()
 
 

@@ -22,12 +22,16 @@ MOST_FILE = 120_000_000
 META, TRANSCRIPT, WORK = "meta.json", "session.jsonl", "work.bundle"
 REF = "refs/aicd/work"
 COMMIT = r"^[0-9a-f]{40}$"
+MOST_FEEDBACK = 200_000
+MOST_ASKED = 100
 
 
 class Left(Noun):
     """`resume.json`: where another run goes on. `folder` is where the agent worked, `told_usd` its own total.
 
-    `head` is the work so far, the same as `base` where there is none; `feedback` what the next attempt is told.
+    `head` is the work so far, the same as `base` where there is none; `feedback` what the next attempt is told, `made`
+    how many came to their end, and `is_judged` whether somebody looked at what the last of them left. `asked` are
+    questions of the agent that waited for no answer.
     """
 
     agent: str
@@ -36,7 +40,10 @@ class Left(Noun):
     told_usd: float = Field(default=0.0, ge=0)
     base: str = Field(pattern=COMMIT)
     head: str = Field(pattern=COMMIT)
-    feedback: str = Field(default="", max_length=200_000)
+    feedback: str = Field(default="", max_length=MOST_FEEDBACK)
+    made: int = Field(default=0, ge=0, le=1000)
+    is_judged: bool = True
+    asked: tuple[str, ...] = Field(default=(), max_length=MOST_ASKED)
     run_id: str = ""
 
 

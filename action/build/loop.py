@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
-from action.build.agents.seam import Agent, Attempt, Task
-from action.build.task import write_feedback, write_task
-from action.gitrepo.protected import Refusal, changed_files, find_refusals, touched_on_the_way
-from action.gitrepo.workspace import Taken, commit_tree, take_work, tree_of
-from action.journal import Journal, now
-from action.run import BuildOutcome, Iteration, Run
+from action.build.agents.seam import Attempt
+from action.build.job import BuildJob, Judged, Progress, State
+from action.build.task import write_feedback
+from action.build.working import let_work
+from action.gitrepo.protected import changed_files
+from action.gitrepo.workspace import Taken, tree_of
+from action.journal import now
+from action.run import BuildOutcome, Iteration
 from controlplane.change import Change
-from controlplane.errors import CallerError
+from controlplane.errors import AicdError, OutsideError
 from controlplane.evidence import Evidence
-from controlplane.plan import Sprint
-from controlplane.spec import Spec
 from controlplane.states import Phase, Result
 from controlplane.verdict import Verdict
 
@@ -31,67 +28,15 @@ FINAL = {
     "out-of-money": "out-of-money",
     "cancelled": "cancelled",
 }
-MOST_SUMMARY = 2_000
 # What is said of a run also when it left no change.
-KEPT_ENDINGS = (*FINAL.values(), "failed")
-STOPS = {"cancelled": "the specification was cancelled", "out-of-money": "the budget is spent"}
-
-
-@dataclass(frozen=True)
-class Judged:
-    verdict: Verdict
-    evidence: Evidence
-
-
-@dataclass(frozen=True)
-class BuildLimits:
-    """`seconds` is for all attempts and their judgements together, from when the loop begins."""
-
-    iterations: int
-    seconds: float
-    changed_lines: int
-
-
-@dataclass(frozen=True)
-class BuildJob:
-    """Everything the loop needs. `judge` measures and judges a change; its int is the iteration, for its folders.
-
-    `begin` and `feedback` are what an earlier run of this sprint left. `ask` is asked before each attempt, and `watch`
-    every moment while one runs, whether to stop: `cancelled`, `out-of-money`, or nothing. `taking` is held while files
-    of the workspace become a commit.
-    """
-
-    run: Run
-    spec: Spec
-    sprint: Sprint
-    repository: Path
-    workspace: Path
-    scratch: Path
-    logs: Path
-    limits: BuildLimits
-    agent: Agent
-    judge: Callable[[Change, int], Judged]
-    journal: Journal
-    clock: Callable[[], float] = field(default=time.monotonic)
-    begin: str = ""
-    feedback: str = ""
-    dialogue: str = ""
-    ask: Callable[[], str] = str
-    watch: Callable[[], str] = str
-    taking: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass
-class _State:
-    """What one attempt leaves for the next."""
-
-    taken: Taken
-    feedback: str = ""
-    standing: tuple[str, tuple[str, ...]] | None = None
-    refusals: tuple[Refusal, ...] = ()
-    iterations: list[Iteration] = field(default_factory=list)
-    isolation: str = ""
-    last: Attempt | None = None
+KEPT_ENDINGS = (*FINAL.values(), "failed", "interrupted")
+STOPS = {
+    "cancelled": "the specification was cancelled",
+    "out-of-money": "the budget is spent",
+    "interrupted": "the run was cancelled from outside",
+}
+# Why the loop is over, and the sentence for it.
+Over = tuple[str, str]
 
 
 def build_change(job: BuildJob) -> tuple[BuildOutcome, Change | None]:
@@ -100,96 +45,112 @@ def build_change(job: BuildJob) -> tuple[BuildOutcome, Change | None]:
     The change is None when no attempt left a difference, except where everything that the agent should bring is in
     place already, as in the second sprint of a specification whose files the first one wrote. Then the branch is judged
     as it is: by a commit that changes nothing.
+
+    Raises what the world outside raised where there is no work yet; work that is there is never thrown away for it.
     """
-    head = job.begin or job.run.base
-    state = _State(taken=Taken(head=head, seen=head), feedback=job.feedback)
-    deadline = job.clock() + job.limits.seconds
+    begin = job.begin or Progress(job.run.base)
+    state = State(
+        taken=Taken(head=begin.head, seen=begin.head),
+        deadline=job.clock() + job.limits.seconds,
+        feedback=begin.feedback,
+        made=begin.made,
+        is_judged=begin.is_judged,
+    )
     rounds = job.limits.iterations if job.agent.repeats else 1
-    ended, reason = "max-iterations", f"attempt {rounds} was the last one allowed"
-    if not job.agent.repeats:
-        reason = f"agent '{job.agent.name}' works once"
-    for number in range(1, rounds + 1):
-        stop = job.ask()
-        if stop:
-            ended, reason = stop, f"{STOPS.get(stop, stop)}, after {number - 1} attempts"
-            break
-        left = deadline - job.clock()
-        if left <= 0:
-            ended, reason = "out-of-time", f"{job.limits.seconds / 60:g} minutes were over after {number - 1} attempts"
-            break
-        over = _attempt(job, state, number, left, is_last=number == rounds)
-        if over:
-            ended, reason = over
-            break
+    ended, reason = _rounds(job, state, rounds)
     return _conclude(job, state, ended, reason)
 
 
-def _attempt(job: BuildJob, state: _State, number: int, left: float, *, is_last: bool) -> tuple[str, str] | None:
+def _rounds(job: BuildJob, state: State, rounds: int) -> Over:
+    over = None if state.is_judged else _safely(job, state, partial(_look_first, job, state))
+    for number in range(state.made + 1, rounds + 1):
+        over = over or _safely(job, state, partial(_round, job, state, number, is_last=number == rounds))
+        if over:
+            break
+    if not job.agent.repeats:
+        return over or ("max-iterations", f"agent '{job.agent.name}' works once")
+    return over or ("max-iterations", f"attempt {rounds} was the last one allowed")
+
+
+def _safely(job: BuildJob, state: State, step: Callable[[], Over | None]) -> Over | None:
+    """The step's answer; what breaks it off is an answer, too, once there is work that must not be lost by it."""
+    try:
+        return step()
+    except KeyboardInterrupt:
+        return "interrupted", STOPS["interrupted"]
+    except AicdError as error:
+        if state.taken.head == job.run.base:
+            raise
+        state.error, state.is_outside = error.code, isinstance(error, OutsideError)
+        return "failed", error.message
+
+
+def _look_first(job: BuildJob, state: State) -> Over | None:
+    """What an earlier run paid for, and broke off before anybody judged it, is judged before more is paid for."""
+    if state.taken.head == job.run.base:
+        return None
+    judged = job.judge(_change(job, state.taken.head), state.made, state.deadline - job.clock())
+    if judged.verdict.result is Result.PASSED:
+        return "met", "what an earlier run left meets the Definition of Done"
+    _feed_back(state, judged, state.made)
+    return None
+
+
+def _round(job: BuildJob, state: State, number: int, *, is_last: bool) -> Over | None:
+    stop = job.ask()
+    if stop:
+        return stop, f"{STOPS.get(stop, stop)}, after {number - 1} attempts"
+    left = state.deadline - job.clock()
+    if left <= 0:
+        return "out-of-time", f"{job.limits.seconds / 60:g} minutes were over after {number - 1} attempts"
+    return _attempt(job, state, number, left, is_last=is_last)
+
+
+def _attempt(job: BuildJob, state: State, number: int, left: float, *, is_last: bool) -> Over | None:
     """One attempt and its judgement; an answer ends the loop."""
     job.journal.event(Phase.BUILD, f"Attempt {number} by agent '{job.agent.name}'", iteration=number)
     began, started_at = job.clock(), now()
-    attempt, trouble = _let_work(job, state, number, left)
+    attempt, trouble = let_work(job, state, number, left)
     seconds = round(job.clock() - began, 3)
-    nothing_done = state.taken.head == job.run.base
-    judged = None
     state.last = attempt
-    is_over = is_last or attempt.ending in FINAL or bool(attempt.error)
-    if not nothing_done and not trouble and not is_over:
-        judged = job.judge(_change(job, state.taken.head), number)
+    stop = "interrupted" if job.watch() == "interrupted" else ""
+    is_over = attempt.ending in FINAL or bool(attempt.error)
+    if not is_over and not (stop and attempt.ending != "done"):
+        # One that was cut off is gone on with under its number.
+        state.made, state.is_judged = number, False
+    _keep(job, state)
+    judged, broken = None, None
+    if not (state.taken.head == job.run.base or trouble or is_last or is_over or stop):
+        judged, broken = _judge(job, state, number)
     iteration = _describe(job, state, number, attempt, started_at, seconds, judged, trouble)
     state.iterations.append(iteration)
     _tell(job, attempt, iteration)
-    return _next_step(job, state, number, iteration, judged, trouble)
+    if stop and not is_over:
+        return stop, f"{STOPS[stop]}, in attempt {number}"
+    return broken or _next_step(job, state, number, iteration, judged, trouble)
 
 
-def _let_work(job: BuildJob, state: _State, number: int, left: float) -> tuple[Attempt, str]:
-    """Let the agent work and take its work over; (attempt, why the work could not be taken over)."""
-    task = Task(
-        text=write_task(job.spec, job.sprint, job.dialogue),
-        feedback=state.feedback,
-        iteration=number,
-        repository=job.workspace,
-        scratch=job.scratch,
-        log=job.logs / f"agent-{number}.log",
-        timeout_seconds=left,
-        watch=job.watch,
-    )
-    attempt = job.agent.work(task)
-    state.isolation = attempt.isolation or state.isolation
-    try:
-        with job.taking:
-            message = _message(job, number, attempt.summary)
-            taken = take_work(job.repository, job.workspace, state.taken, message, job.run.trailers())
-    except CallerError as error:
-        state.refusals = (Refusal(code=error.code, path="", reason=str(error)),)
-        return attempt, str(error)
-    state.taken = _settle(job, taken)
-    if state.taken.head == job.run.base and attempt.is_in_place:
-        state.taken = Taken(head=_unchanged(job), seen=taken.seen)
-    state.refusals = find_refusals(job.repository, job.run.base, state.taken.head, job.limits.changed_lines)
-    return attempt, ""
+def _keep(job: BuildJob, state: State) -> None:
+    """From here on another run loses nothing of this attempt. An agent that works once does it again at no cost."""
+    has_left = state.taken.head != job.run.base or bool(state.last and state.last.session)
+    if job.agent.repeats and has_left:
+        job.keep(state.progress())
 
 
-def _settle(job: BuildJob, taken: Taken) -> Taken:
-    """A history that went through protected paths and left them again becomes one commit, so that it can be pushed."""
-    refused = find_refusals(job.repository, job.run.base, taken.head, job.limits.changed_lines)
-    if refused or not touched_on_the_way(job.repository, job.run.base, taken.head):
-        return taken
-    tree = tree_of(job.repository, taken.head)
-    head = commit_tree(job.repository, tree, job.run.base, _message(job, 0), job.run.trailers())
-    return Taken(head=head, seen=taken.seen)
+def _judge(job: BuildJob, state: State, number: int) -> tuple[Judged | None, Over | None]:
+    """The judgement, or what kept it from being made."""
+    found: list[Judged] = []
 
+    def judge() -> None:
+        found.append(job.judge(_change(job, state.taken.head), number, state.deadline - job.clock()))
 
-def _unchanged(job: BuildJob) -> str:
-    """A commit that changes nothing, so that branch, verdict and pull request have something to point at."""
-    base = job.run.base
-    message = f"{_message(job, 1)}\n\nEverything was in place: the branch is judged as it is."
-    return commit_tree(job.repository, tree_of(job.repository, base), base, message, job.run.trailers())
+    broken = _safely(job, state, judge)
+    return (found[0] if found else None), broken
 
 
 def _next_step(
-    job: BuildJob, state: _State, number: int, iteration: Iteration, judged: Judged | None, trouble: str
-) -> tuple[str, str] | None:
+    job: BuildJob, state: State, number: int, iteration: Iteration, judged: Judged | None, trouble: str
+) -> Over | None:
     if judged is not None and judged.verdict.result is Result.PASSED and not state.refusals:
         return "met", f"attempt {number} met the Definition of Done"
     last = state.last
@@ -201,14 +162,19 @@ def _next_step(
     if standing == state.standing:
         return "no-progress", f"attempts {number - 1} and {number} left the same files and the same failures"
     state.standing = standing
-    verdict, evidence = (judged.verdict, judged.evidence) if judged else (NOTHING_JUDGED, Evidence())
-    state.feedback = write_feedback(verdict, evidence, state.refusals, number)
+    _feed_back(state, judged, number)
     if state.taken.head == job.run.base:
         state.feedback += f"\nAttempt {number} left no change in the repository. {iteration.reason}\n"
     return None
 
 
-def _conclude(job: BuildJob, state: _State, ended: str, reason: str) -> tuple[BuildOutcome, Change | None]:
+def _feed_back(state: State, judged: Judged | None, number: int) -> None:
+    verdict, evidence = (judged.verdict, judged.evidence) if judged else (NOTHING_JUDGED, Evidence())
+    state.feedback = write_feedback(verdict, evidence, state.refusals, number)
+    state.is_judged = True
+
+
+def _conclude(job: BuildJob, state: State, ended: str, reason: str) -> tuple[BuildOutcome, Change | None]:
     head = state.taken.head
     if head == job.run.base:
         said = next((one.reason for one in reversed(state.iterations) if one.reason), "")
@@ -222,10 +188,13 @@ def _conclude(job: BuildJob, state: _State, ended: str, reason: str) -> tuple[Bu
         iterations=tuple(state.iterations),
         refusals=state.refusals,
         isolation=state.isolation,
-        resume_at=state.last.resume_at if state.last else "",
-        error=state.last.error if state.last else "",
+        resume_at=state.last.resume_at if state.last and state.last.resume_is_told else "",
+        error=state.error or (state.last.error if state.last else ""),
+        is_outside=state.is_outside,
         session=state.last.session if state.last else "",
         feedback=state.feedback,
+        made=state.made,
+        is_judged=state.is_judged,
         notes=state.last.notes if state.last else (),
     )
     return outcome, None if head == job.run.base else _change(job, head)
@@ -238,7 +207,7 @@ def _change(job: BuildJob, head: str) -> Change:
 
 def _describe(
     job: BuildJob,
-    state: _State,
+    state: State,
     number: int,
     attempt: Attempt,
     started_at: str,
@@ -293,11 +262,3 @@ def _tell(job: BuildJob, attempt: Attempt, iteration: Iteration) -> None:
         failing=list(iteration.failing),
         commit=iteration.commit,
     )
-
-
-def _message(job: BuildJob, number: int, summary: str = "") -> str:
-    goal = job.sprint.goals[0] if job.sprint.goals else job.spec.title or job.spec.project
-    subject = f"{job.sprint.label}: {' '.join(goal.split())}"
-    detail = f"Attempt {number} by agent '{job.agent.name}'." if number else f"By agent '{job.agent.name}'."
-    said = f"{summary.strip()[:MOST_SUMMARY]}\n\n" if summary.strip() else ""
-    return f"{subject if len(subject) <= 72 else subject[:71] + '…'}\n\n{said}{detail}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from action.build.loop import Judged
+from action.build.job import Judged
 from action.build.task import write_feedback
 from action.gitrepo.protected import changed_files, find_refusals
 from action.gitrepo.workspace import Taken, take_work
@@ -19,7 +20,8 @@ from controlplane.errors import CallerError
 
 @dataclass
 class WorkCheck:
-    """A `DodCheck`. `judge` takes the change, a name for its folder, and seconds; `taking` is the loop's own lock."""
+    """A `DodCheck`. `judge` takes the change, a name for its folder, and seconds; `left` tells how many the attempt
+    has; `taking` is the loop's own lock."""
 
     run: Run
     repository: Path
@@ -27,6 +29,7 @@ class WorkCheck:
     most_changed_lines: int
     judge: Callable[[Change, str, float], Judged]
     taking: threading.Lock = field(default_factory=threading.Lock)
+    left: Callable[[], float] = field(default=lambda: math.inf)
     _number: int = 0
 
     def __call__(self, seconds: float) -> Checked:
@@ -42,7 +45,7 @@ class WorkCheck:
             raise CallerError("Nothing has been changed yet.", "Write something first.", "no-change")
         files = changed_files(self.repository, base, head)
         change = Change(repository=self.repository, base=base, head=head, branch=self.run.branch, files=files)
-        judged = self.judge(change, f"check-{number}", seconds)
+        judged = self.judge(change, f"check-{number}", min(seconds, max(self.left(), 1.0)))
         refusals = find_refusals(self.repository, base, head, self.most_changed_lines)
         told = write_feedback(judged.verdict, judged.evidence, refusals, number) if judged.verdict.failing() else ""
         return Checked(verdict=judged.verdict, feedback=told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from action.build.agents import Surroundings, choose_agent
 from action.build.agents.claude.session import Session
 from action.build.agents.seam import Agent
 from action.build.archive import Left
-from action.build.departure import set_aside
-from action.build.loop import BuildJob, BuildLimits, Judged, build_change
+from action.build.ending import conclude
+from action.build.job import BuildJob, BuildLimits, Judged, Progress
+from action.build.loop import build_change
 from action.build.measuring import WorkCheck
 from action.build.takeover import TRANSCRIPT
 from action.build.task import write_dialogue
+from action.build.trail import Trail
 from action.build.watch import Billed, BudgetWatch
 from action.context import Context
 from action.costs import open_ledger
@@ -26,20 +29,19 @@ from action.gitrepo.workspace import prepare_workspace, tree_of
 from action.measure import hold_refusals, measure_change
 from action.money import Ledger
 from action.plan.dialogue import Dialogue
-from action.run import BuildOutcome, Run
+from action.run import Run
 from action.toolserver.rundesk import RunDesk
 from action.verify.account import can_switch_user
 from action.verify.options import default_cache_dir
 from controlplane.change import Change
-from controlplane.errors import AicdError, CallerError, Conflict, OutsideError
 from controlplane.plan import Plan, Sprint
 from controlplane.spec import Spec
-from controlplane.states import Phase
+from controlplane.states import Phase, Result
 
 SHORTEST_MEASURE_SECONDS = 120.0
 JudgeChange = Callable[[Change, str, float], Judged]
-# Failures of the world, not of the work: trying again later may help.
-OUTSIDE = ("claude-unavailable", "mcp-server-down")
+# A measurement that took nearly all the time that it had may have been cut short.
+WHOLE = 0.9
 
 
 def run(context: Context) -> int:
@@ -50,57 +52,29 @@ def run(context: Context) -> int:
     cache_dir = context.settings.cache_directory or default_cache_dir()
     ledger = open_ledger(context, started)
     area = agent_area(context, started, cache_dir)
+    ends_at = time.monotonic() + context.settings.agent.timeout_minutes * 60
     try:
         taking = threading.Lock()
         judge_change = _remembering(
             lambda change, name, seconds: _judge(context, started, sprint, change, name, seconds)
         )
-        desk = _desk(context, started, spec, sprint, area / "repository", taking, judge_change)
+        desk = _desk(context, started, spec, sprint, area / "repository", taking, judge_change, ends_at)
         session = _session(context, left)
         agent = _agent(context, started, spec, cache_dir, ledger, desk, session)
         prepare_workspace(
             context.folder.repository, area / "repository", left.head if left else started.base, started.branch
         )
+        trail = Trail(context, started, agent, lambda: _unanswered(context, left, desk))
         records = context.store if started.controlled else None
-        with BudgetWatch(records, started.run_id, ledger) as watch:
-            job = _job(context, started, spec, sprint, area, agent, left, watch, taking, judge_change)
+        with context.interruption.held(), BudgetWatch(records, started.run_id, ledger) as watch:
+            job = _job(context, started, spec, sprint, area, agent, left, watch, taking, judge_change, trail)
             outcome, change = build_change(job)
+            if outcome.ended in ("paused", "needs-input"):
+                # Nobody comes back to this run: what is not told by now is lost with its folder.
+                ledger.sync()
+            return conclude(context, started, outcome, change, trail, desk.questions)
     finally:
         shutil.rmtree(area, ignore_errors=True)
-    if outcome.ended in ("paused", "needs-input"):
-        # Nobody comes back to this run: what is not told by now is lost with its folder.
-        ledger.sync()
-    return _conclude(context, started, outcome, change, agent, desk)
-
-
-def _conclude(
-    context: Context, started: Run, outcome: BuildOutcome, change: Change | None, agent: Agent, desk: RunDesk
-) -> int:
-    context.folder.save("build", outcome)
-    if outcome.session:
-        context.console.set_output("session-id", outcome.session)
-    if outcome.ended in ("paused", "needs-input"):
-        session = getattr(agent, "session", None)
-        left = Left(
-            agent=agent.name,
-            session=session.id if session else "",
-            folder=session.folder if session else "",
-            told_usd=session.told_usd if session else 0.0,
-            base=started.base,
-            head=change.head if change else started.base,
-            feedback=outcome.feedback,
-            run_id=started.run_id,
-        )
-        set_aside(context, started, outcome, left, (session and session.transcript) or b"", desk.questions)
-        return 0
-    if outcome.ended == "cancelled":
-        raise Conflict("The specification was cancelled while it was built.", "There is nothing to do.", "cancelled")
-    if change is None:
-        raise _nothing_built(outcome)
-    context.folder.save("change", change)
-    context.console.set_output("commit", change.head)
-    context.console.say(f"{len(change.files)} files changed in {change.head[:12]}; {outcome.reason}")
-    return 0
 
 
 def _job(
@@ -114,10 +88,19 @@ def _job(
     watch: BudgetWatch,
     taking: threading.Lock,
     judge_change: JudgeChange,
+    trail: Trail,
 ) -> BuildJob:
-    inputs = context.settings.agent
+    inputs, interruption = context.settings.agent, context.interruption
     dialogue = write_dialogue(context.folder.load("dialogue", Dialogue) or Dialogue())
-    feedback = "\n\n".join(part for part in (left.feedback, dialogue) if part) if left else ""
+
+    def judge(change: Change, number: int, seconds: float) -> Judged:
+        with interruption.let_through():
+            return judge_change(change, str(number), max(SHORTEST_MEASURE_SECONDS, seconds))
+
+    def ask() -> str:
+        with interruption.let_through():
+            return watch.ask()
+
     return BuildJob(
         run=started,
         spec=spec,
@@ -130,15 +113,29 @@ def _job(
             inputs.max_iterations, inputs.timeout_minutes * 60, context.settings.target.max_changed_lines
         ),
         agent=agent,
-        judge=lambda change, number: judge_change(change, str(number), _measure_seconds(context)),
+        judge=judge,
         journal=context.journal(started),
-        begin=left.head if left else "",
-        feedback=feedback,
+        begin=_begin(left, dialogue) if left else None,
         dialogue=dialogue,
-        ask=watch.ask,
-        watch=watch.watch,
+        ask=ask,
+        watch=lambda: "interrupted" if interruption.came else watch.watch(),
+        keep=trail.keep,
         taking=taking,
     )
+
+
+def _begin(left: Left, dialogue: str) -> Progress:
+    # A run that was set aside without an answer in between hands the same dialogue on.
+    new = "" if dialogue in left.feedback else dialogue
+    feedback = "\n\n".join(part for part in (left.feedback, new) if part)
+    return Progress(left.head, feedback, left.made, left.is_judged)
+
+
+def _unanswered(context: Context, left: Left | None, desk: RunDesk) -> tuple[str, ...]:
+    """What the agent asked, here and in runs before, without waiting for an answer, and nobody was mailed."""
+    mailed = {question.text for question in (context.folder.load("dialogue", Dialogue) or Dialogue()).questions}
+    asked = [*(left.asked if left else ()), *(question.text for question in desk.questions if not question.blocking)]
+    return tuple(text for text in dict.fromkeys(asked) if text not in mailed)
 
 
 def _agent(
@@ -176,6 +173,7 @@ def _desk(
     workspace: Path,
     taking: threading.Lock,
     judge_change: JudgeChange,
+    ends_at: float,
 ) -> RunDesk:
     check = WorkCheck(
         run=started,
@@ -184,6 +182,7 @@ def _desk(
         most_changed_lines=context.settings.target.max_changed_lines,
         judge=judge_change,
         taking=taking,
+        left=lambda: ends_at - time.monotonic(),
     )
     store = context.store if started.controlled else None
     find_runs = (lambda query, limit: store.search_runs(started.run_id, query, limit)) if store else None
@@ -221,20 +220,21 @@ def _leads_open(folder: Path) -> bool:
 
 
 def _remembering(judge_change: JudgeChange) -> JudgeChange:
-    """The same files are measured once: what the agent's own check found is what the loop would find."""
+    """The same files are measured once: what the agent's own check found is what the loop would find. Except where
+    the time was too short for a no that can be relied on."""
     known: dict[str, Judged] = {}
 
     def judged(change: Change, name: str, seconds: float) -> Judged:
         tree = tree_of(change.repository, change.head)
-        if tree not in known:
-            known[tree] = judge_change(change, name, seconds)
-        return known[tree]
+        if tree in known:
+            return known[tree]
+        began = time.monotonic()
+        found = judge_change(change, name, seconds)
+        if found.verdict.result is Result.PASSED or time.monotonic() - began < seconds * WHOLE:
+            known[tree] = found
+        return found
 
     return judged
-
-
-def _measure_seconds(context: Context) -> float:
-    return max(SHORTEST_MEASURE_SECONDS, context.settings.agent.timeout_minutes * 60)
 
 
 def _judge(context: Context, started: Run, sprint: Sprint, change: Change, name: str, seconds: float) -> Judged:
@@ -248,19 +248,3 @@ def _judge(context: Context, started: Run, sprint: Sprint, change: Change, name:
         policy=started,
     )
     return Judged(hold_refusals(judge(sprint.dod, evidence, Plan(sprints=(sprint,))), refusals), evidence)
-
-
-def _nothing_built(outcome: BuildOutcome) -> AicdError:
-    said = f"The agent '{outcome.agent}' left no change"
-    if outcome.ended == "out-of-time":
-        fix = "Raise `timeout-minutes`, or make the sprint smaller."
-        return CallerError(f"{said} in time: {outcome.reason}.", fix, "out-of-time")
-    if outcome.ended == "out-of-money":
-        fix = "Raise the budget (`max-budget-usd`, or the project's policy), or make the sprint smaller."
-        return CallerError(f"{said} for its money: {outcome.reason}", fix, "budget-exceeded")
-    if outcome.ended == "failed" and outcome.error in OUTSIDE:
-        return OutsideError(f"{said}: {outcome.reason}", "Try again later.", outcome.error)
-    code = outcome.error if outcome.ended == "failed" else "no-change"
-    return CallerError(
-        f"{said}: {outcome.reason}", "See its log among the artifacts; is there anything left to do?", code
-    )

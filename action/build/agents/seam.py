@@ -18,9 +18,9 @@ class Attempt(Noun):
     """How one attempt ended. Whether the work is good is for the judge to say, never for the agent.
 
     `is_in_place` is true of an agent that knows what the branch must hold, once it holds that: then no difference is
-    an answer, too. `resume_at` (ISO 8601) belongs to `paused`; `error` is a code where trying again in this run is of
-    no use; `details` is kept with the execution, `notes` are lines for the report. `summary` is
-    what the agent says it did, for the commit.
+    an answer, too. `resume_at` (ISO 8601) belongs to `paused`, and is our guess without `resume_is_told`; `error` is a
+    code where trying again in this run is of no use; `details` is kept with the execution, `notes` are lines for the
+    report. `summary` is what the agent says it did, for the commit.
     """
 
     ending: Ending
@@ -33,6 +33,7 @@ class Attempt(Noun):
     isolation: str = ""
     is_in_place: bool = False
     resume_at: str = ""
+    resume_is_told: bool = True
     session: str = ""
     error: str = ""
     notes: tuple[str, ...] = ()

@@ -128,6 +128,7 @@ class ClaudeAgent:
             output_tokens=sum(one.output_tokens for one in entries),
             isolation=isolation,
             resume_at=judged.resume_at.isoformat(timespec="seconds") if judged.resume_at else "",
+            resume_is_told=ended.limit is None or ended.limit.is_told,
             session=self.session.id,
             error=judged.error,
             summary=settings.redact(str(ended.result.get("result") or "")) if judged.ending == "done" else "",
@@ -212,6 +213,9 @@ class ClaudeAgent:
             environment=environment_of(settings.key, work.proxy.address, work.proxy.token, configuration),
             listen=listen,
         )
+        if "interrupted" in stopped:
+            # Whoever cancelled the job waits some seconds, and the work has still to be kept.
+            work.proxy.patience_seconds = 1.0
         reader.close()
         self._write(work, f"(exit code {process.exit_code}) {_tail(process)}")
         keep(self.session, configuration, task.repository)

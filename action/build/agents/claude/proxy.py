@@ -78,6 +78,7 @@ class Proxy:
         # Deciding and keeping back the money are one step, else two calls at once would spend it twice.
         self._deciding = threading.Lock()
         self._counting = 0
+        self.patience_seconds = LONGEST_COUNTING_SECONDS
         self._idle = threading.Condition()
         self._server: _Server | None = None
         local = urlsplit(upstream).hostname in ("127.0.0.1", "localhost", "::1")
@@ -102,7 +103,7 @@ class Proxy:
 
     def _await_counting(self) -> None:
         """What is under way is paid for: let it be counted before anybody asks what was spent."""
-        deadline = time.monotonic() + LONGEST_COUNTING_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         with self._idle:
             while self._counting and time.monotonic() < deadline:
                 self._idle.wait(deadline - time.monotonic())

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from action.build.agents.seam import Attempt, Task
-from action.build.loop import BuildJob, BuildLimits, Judged, build_change
+from action.build.job import BuildJob, BuildLimits, Judged, Progress
+from action.build.loop import build_change
 from action.console import Console
 from action.gitrepo.clone import Wish, fetch_repository
 from action.gitrepo.git import Remote, text
@@ -21,11 +22,13 @@ from action.run import BuildOutcome, Run
 from action.runfolder import RunFolder
 from action.settings import GitHubContext
 from controlplane.change import Change
+from controlplane.errors import OutsideError
 from controlplane.evidence import Evidence, EvidenceFile, TestCase
 from controlplane.plan import AcceptanceLine, Sprint, Story
 from controlplane.spec import Spec
 from controlplane.verdict import Criterion, Verdict
 
+Judge = Callable[[Change, int, float], Judged]
 RUN_ID = "3f2b1c4d-0000-4000-8000-000000000001"
 STORY = Story(id="US1", want="subtract", acceptance=(AcceptanceLine(id="US1.1", text="2-1 is 1"),))
 SPRINT = Sprint(label="S1", goals=("Subtract",), stories=(STORY,))
@@ -65,10 +68,10 @@ def nothing(_root: Path) -> None:
     return
 
 
-def judge_by(*files: str) -> Callable[[Change, int], Judged]:
+def judge_by(*files: str) -> Judge:
     """Met when the change holds all the files."""
 
-    def judge(change: Change, _number: int) -> Judged:
+    def judge(change: Change, _number: int, _seconds: float) -> Judged:
         there = set(text(change.repository, "ls-tree", "-r", "--name-only", change.head).splitlines())
         criteria = tuple(
             Criterion(
@@ -104,11 +107,9 @@ def loop(area: Path, origin: Path) -> Loop:
     )  # fmt: skip
     prepare_workspace(folder.repository, area / "workspace", point.base, point.branch)
 
-    def call(
-        agent: Script, judge: Callable[[Change, int], Judged], **limits: Any
-    ) -> tuple[BuildOutcome, Change | None]:
+    def call(agent: Script, judge: Judge, **limits: Any) -> tuple[BuildOutcome, Change | None]:
         chosen = {"iterations": 3, "seconds": 100.0, "changed_lines": 1000, **limits}
-        names = ("clock", "ask", "watch", "begin", "feedback", "dialogue")
+        names = ("clock", "ask", "watch", "begin", "dialogue", "keep")
         given = {name: chosen.pop(name) for name in names if name in chosen}
         job = BuildJob(
             run=run, spec=SPEC, sprint=SPRINT, repository=folder.repository, workspace=area / "workspace",
@@ -147,9 +148,9 @@ def test_task_holds_goals_acceptance_ids_and_dod(loop: Loop) -> None:
 def test_attempts_end_at_the_limit_and_the_last_is_left_to_the_final_judgement(loop: Loop) -> None:
     judged: list[int] = []
 
-    def judge(change: Change, number: int) -> Judged:
+    def judge(change: Change, number: int, seconds: float) -> Judged:
         judged.append(number)
-        return judge_by("never")(change, number)
+        return judge_by("never")(change, number, seconds)
 
     steps = [write("a"), write("b"), write("c"), write("d")]
     outcome, change = loop(Script(*steps), judge, iterations=3)
@@ -260,6 +261,12 @@ def test_attempt_after_which_none_may_follow_ends_the_loop_and_keeps_the_work(
     assert change.files == ("half.txt",)
 
 
+def test_time_that_is_only_our_guess_is_told_to_nobody(loop: Loop) -> None:
+    guessed = Attempt(ending="paused", reason="529", resume_at="2026-11-21T10:00:00+00:00", resume_is_told=False)
+    outcome, _ = loop(Script(write("a"), attempt=guessed), judge_by("x"))
+    assert (outcome.ended, outcome.resume_at) == ("paused", "")
+
+
 def test_ending_without_work_is_told_by_its_own_name(loop: Loop) -> None:
     outcome, change = loop(Script(nothing, attempt=Attempt(ending="paused", reason="limit")), judge_by("x"))
     assert (outcome.ended, change) == ("paused", None)
@@ -285,7 +292,7 @@ def test_loop_goes_on_from_what_an_earlier_run_left(loop: Loop, area: Path) -> N
     assert change is not None
     prepare_workspace(area / "run" / "repository", area / "workspace", change.head, "aicd/x")
     agent = Script(write("x"))
-    outcome, whole = loop(agent, judge_by("x", "half.txt"), begin=change.head, feedback="mend it")
+    outcome, whole = loop(agent, judge_by("x", "half.txt"), begin=Progress(change.head, "mend it"))
     assert first.ended == "paused"
     assert agent.told[0].feedback == "mend it"
     assert outcome.ended == "met"
@@ -311,3 +318,130 @@ def test_commit_bears_the_agents_words_and_nothing_that_github_would_act_on(loop
     assert "#12" not in message
     assert "Fixes: #13" not in message
     assert message.count("Aicd-Run:") == 1
+
+
+class Failing(Script):
+    """Breaks off with an error of ours at the attempt that has no step any more."""
+
+    def work(self, task: Task) -> Attempt:
+        if task.iteration > len(self._steps):
+            raise OutsideError("The server 'notes' does not answer.", "Start it.", "mcp-server-down")
+        return super().work(task)
+
+
+def test_world_that_fails_in_a_later_attempt_loses_no_work(loop: Loop) -> None:
+    outcome, change = loop(Failing(write("a")), judge_by("never"))
+    assert (outcome.ended, outcome.error, outcome.is_outside) == ("failed", "mcp-server-down", True)
+    assert "does not answer" in outcome.reason
+    assert change is not None
+    assert change.files == ("a",)
+
+
+def test_control_plane_that_is_away_before_a_later_attempt_loses_no_work(loop: Loop) -> None:
+    answers = iter(["", OutsideError("No answer.", "", "unavailable")])
+
+    def ask() -> str:
+        answer = next(answers)
+        if isinstance(answer, OutsideError):
+            raise answer
+        return answer
+
+    outcome, change = loop(Script(write("a")), judge_by("never"), ask=ask)
+    assert (outcome.ended, outcome.error, change is not None) == ("failed", "unavailable", True)
+
+
+def test_world_that_fails_before_there_is_work_is_an_error(loop: Loop) -> None:
+    with pytest.raises(OutsideError, match="notes"):
+        loop(Failing(), judge_by("a"))
+
+
+def test_judge_that_cannot_measure_loses_no_work(loop: Loop) -> None:
+    def judge(_change: Change, _number: int, _seconds: float) -> Judged:
+        raise OutsideError("No environment.", "", "no-environment")
+
+    outcome, change = loop(Script(write("a")), judge)
+    assert (outcome.ended, outcome.error, len(outcome.iterations)) == ("failed", "no-environment", 1)
+    assert change is not None
+
+
+def test_judgement_has_what_is_left_of_the_one_clock(loop: Loop) -> None:
+    given: list[float] = []
+
+    def judge(change: Change, number: int, seconds: float) -> Judged:
+        given.append(seconds)
+        return judge_by("never")(change, number, seconds)
+
+    ticks = iter(range(10_000))
+    loop(Script(write("a"), write("b"), write("c")), judge, seconds=100.0, clock=lambda: float(next(ticks)))
+    assert given == [96.0, 92.0]
+
+
+def test_after_each_attempt_it_is_told_where_another_run_goes_on(loop: Loop) -> None:
+    kept: list[Progress] = []
+    outcome, change = loop(Script(write("a"), write("b")), judge_by("a", "b"), keep=kept.append)
+    assert [(one.made, one.is_judged, bool(one.feedback)) for one in kept] == [(1, False, False), (2, False, True)]
+    assert change is not None
+    assert (kept[1].head, outcome.made, outcome.is_judged) == (change.head, 2, False)
+    assert kept[0].head not in (change.base, change.head)
+
+
+def test_attempt_that_left_nothing_is_not_told(loop: Loop) -> None:
+    kept: list[Progress] = []
+    loop(Script(nothing), judge_by("a"), keep=kept.append)
+    loop(Once(write("a")), judge_by("a"), keep=kept.append)
+    assert kept == []
+
+
+def test_attempts_are_counted_over_the_runs_and_one_that_was_cut_off_goes_on(loop: Loop, area: Path) -> None:
+    first, change = loop(Script(write("a"), attempt=Attempt(ending="paused", session="s")), judge_by("never"))
+    assert (first.made, change is not None) == (0, True)
+    assert change is not None
+    agent = Script(write("b"), write("b"), write("c"))
+    outcome, _ = loop(agent, judge_by("never"), begin=Progress(change.head, "mend it", made=1))
+    assert [task.iteration for task in agent.told] == [2, 3]
+    assert (outcome.ended, outcome.made) == ("max-iterations", 3)
+
+
+def left_unjudged(loop: Loop, area: Path, made: int = 1) -> Progress:
+    _, change = loop(Script(write("a"), attempt=Attempt(ending="paused", session="s")), judge_by("never"))
+    assert change is not None
+    prepare_workspace(area / "run" / "repository", area / "workspace", change.head, "aicd/x")
+    return Progress(change.head, made=made, is_judged=False)
+
+
+def test_work_that_nobody_came_to_judge_is_judged_before_more_is_paid_for(loop: Loop, area: Path) -> None:
+    agent = Script(write("b"))
+    outcome, change = loop(agent, judge_by("a"), begin=left_unjudged(loop, area))
+    assert (outcome.ended, agent.told, change is not None) == ("met", [], True)
+
+
+def test_unjudged_work_that_misses_goes_back_with_what_failed(loop: Loop, area: Path) -> None:
+    agent = Script(nothing, write("b"))
+    outcome, _ = loop(agent, judge_by("a", "b"), begin=left_unjudged(loop, area))
+    assert outcome.ended == "met"
+    assert [task.iteration for task in agent.told] == [2]
+    assert "The file b is missing." in agent.told[0].feedback
+
+
+def test_run_that_has_no_attempt_left_hands_the_work_to_the_last_judgement(loop: Loop, area: Path) -> None:
+    agent = Script(write("b"))
+    outcome, change = loop(agent, judge_by("never"), begin=left_unjudged(loop, area, made=3))
+    assert (outcome.ended, agent.told, change is not None) == ("max-iterations", [], True)
+
+
+def test_run_that_is_cancelled_from_outside_keeps_what_the_attempt_left(loop: Loop) -> None:
+    kept: list[Progress] = []
+    stopped = Script(write("half.txt"), attempt=Attempt(ending="stopped", reason="interrupted"))
+    outcome, change = loop(stopped, judge_by("x"), watch=lambda: "interrupted", keep=kept.append)
+    assert (outcome.ended, outcome.made, len(outcome.iterations)) == ("interrupted", 0, 1)
+    assert change is not None
+    assert kept == [Progress(change.head)]
+
+
+def test_judgement_that_is_cancelled_from_outside_keeps_what_was_to_be_judged(loop: Loop) -> None:
+    def judge(_change: Change, _number: int, _seconds: float) -> Judged:
+        raise KeyboardInterrupt
+
+    outcome, change = loop(Script(write("a")), judge)
+    assert (outcome.ended, outcome.made, outcome.is_judged) == ("interrupted", 1, False)
+    assert change is not None

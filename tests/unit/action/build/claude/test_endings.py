@@ -132,6 +132,7 @@ def test_limit_sets_the_work_aside_until_the_time_that_the_api_named(
     attempt = stage.work(agent)
     assert (attempt.ending, attempt.details["outcome"]) == ("paused", "limit"), attempt
     resume_at = datetime.fromisoformat(attempt.resume_at)
+    assert attempt.resume_is_told is (at is not None)
     if at is None:
         assert resume_at > datetime.now(UTC)
     else:
@@ -229,6 +230,21 @@ def test_work_is_stopped_when_the_specification_is_cancelled(make_stage: Callabl
     attempt = stage.work(stage.agent(), watch=lambda: "cancelled" if time.monotonic() - began > 6 else "")
     assert attempt.ending == "cancelled"
     assert time.monotonic() - began < 20
+
+
+@wide
+def test_cancelled_job_is_left_in_time_for_its_work_to_be_kept(make_stage: Callable[..., Stage]) -> None:
+    """Also while the API is silent, which is otherwise waited for, so that it is counted."""
+    stage = make_stage(Scenario(steps=(Step(say="x", fault=Fault(kind="hang", seconds=60)),)))
+    asked: list[float] = []
+
+    def watch() -> str:
+        asked.extend([time.monotonic()] if stage.double.received else [])
+        return "interrupted" if asked and time.monotonic() - asked[0] > 1 else ""
+
+    attempt = stage.work(stage.agent(), watch=watch)
+    assert attempt.ending == "stopped"
+    assert time.monotonic() - asked[0] < 6
 
 
 @wide
