@@ -107,6 +107,21 @@ end
 $$;
 revoke all on function private.refuse_bad_dependencies(uuid) from public, anon, authenticated, service_role;
 
+-- The mail that answers a specification. Where its plan waits for approval it is that which is told: a receipt beside it
+-- would say that the work has begun.
+create function private.enqueue_receipt(p_spec public.specs, p_message_id uuid, p_key text) returns void
+language plpgsql set search_path = '' as $$
+declare
+    template text := case when exists (
+        select from public.sprints where spec_id = p_spec.id and state = 'NEEDS_APPROVAL')
+        then 'needs_approval' else 'spec_received' end;
+begin
+    perform private.enqueue('notify', template || ':' || p_key, jsonb_build_object('template', template,
+        'message_id', p_message_id, 'spec_id', p_spec.id), p_spec.correlation_id);
+end
+$$;
+revoke all on function private.enqueue_receipt(public.specs, uuid, text) from public, anon, authenticated, service_role;
+
 -- A specification, its sprints, the runs of those that depend on nothing, its first events and its receipt.
 create function private.store_new_spec(p_message public.messages, p_spec jsonb) returns void
 language plpgsql set search_path = '' as $$
@@ -142,8 +157,7 @@ begin
         else 'The specification brings its plan.' end,
         jsonb_build_object('sprints', (select count(*) from public.sprints where spec_id = made.id)));
     perform private.open_ready_runs(made.id);
-    perform private.enqueue('notify', 'spec_received:' || made.id, jsonb_build_object('template', 'spec_received',
-        'message_id', p_message.id, 'spec_id', made.id), made.correlation_id);
+    perform private.enqueue_receipt(made, p_message.id, made.id::text);
 end
 $$;
 

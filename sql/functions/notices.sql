@@ -18,6 +18,15 @@ language sql stable set search_path = '' as $$
     from public.runs where id = p_run_id
 $$;
 
+-- What a plan's mail shows: what record_plan_v1 kept, or the sprints that the specification brought.
+create function private.describe_plan(p_spec public.specs) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(p_spec.planning_json, (
+        select jsonb_build_object('sprints', jsonb_agg(plan_json order by position))
+        from public.sprints where spec_id = p_spec.id and plan_json is not null having count(*) > 0))
+$$;
+revoke all on function private.describe_plan(public.specs) from public, anon, authenticated, service_role;
+
 -- `recipient` is null where no mail began the work. SECURITY DEFINER: as in mailboxes.sql.
 create function public.describe_notice_v1(p_outbox_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -45,7 +54,7 @@ begin
         'sprint', (select jsonb_build_object('id', id, 'label', label, 'position', position, 'state', state)
             from public.sprints where id = run.sprint_id),
         'run', private.describe_finished_run(run.id),
-        'questions', coalesce(run.summary_json -> 'questions', '[]'), 'planning', spec.planning_json,
+        'questions', coalesce(run.summary_json -> 'questions', '[]'), 'planning', private.describe_plan(spec),
         'artifacts', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'name', name,
             'content_type', content_type, 'size', size, 'storage_path', storage_path, 'store', store,
             'encoding', encoding) order by created_at, id), '[]')

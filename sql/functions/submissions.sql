@@ -272,11 +272,13 @@ $$;
 -- his receipt and the reports, those of runs that have ended, too.
 create function private.join_mail(p_message public.messages, p_spec_id uuid) returns void
 language plpgsql set search_path = '' as $$
+declare
+    spec public.specs;
 begin
     perform private.lock_spec(p_spec_id);
-    update public.specs set message_id = p_message.id where id = p_spec_id;
-    perform private.enqueue('notify', 'spec_received:' || p_spec_id || ':' || p_message.id, jsonb_build_object(
-        'template', 'spec_received', 'message_id', p_message.id, 'spec_id', p_spec_id), p_message.correlation_id);
+    update public.specs set message_id = p_message.id where id = p_spec_id returning * into spec;
+    spec.correlation_id := p_message.correlation_id;
+    perform private.enqueue_receipt(spec, p_message.id, p_spec_id || ':' || p_message.id);
     perform private.enqueue('notify', 'report:' || runs.id || ':' || p_message.id, jsonb_build_object(
         'template', 'report', 'spec_id', p_spec_id, 'run_id', runs.id), p_message.correlation_id)
     from public.runs

@@ -172,7 +172,15 @@ def test_spec_that_needs_approval_waits_without_a_run(world: World) -> None:
     answer = world.functions().call("ingest_message_v1", message=world.mail(), specs=[spec(needs_approval=True)])
     assert answer["specs"][0]["runs"] == []
     assert world.value("select state from sprints") == "NEEDS_APPROVAL"
-    assert world.all("select kind from outbox") == [("notify",)]
+    assert world.all("select kind, payload ->> 'template' from outbox") == [("notify", "needs_approval")]
+
+
+def test_notice_of_a_plan_that_was_brought_has_its_sprints_in_their_order(world: World) -> None:
+    world.ingest(needs_approval=True, sprints=2)
+    notice = world.functions().call("describe_notice_v1", outbox_id=world.value("select id::text from outbox"))
+    assert notice["template"] == "needs_approval"
+    assert [one["label"] for one in notice["planning"]["sprints"]] == ["sprint-1", "sprint-2"]
+    assert [one["state"] for one in notice["spec"]["sprints"]] == ["NEEDS_APPROVAL", "PLANNED"]
 
 
 def test_spec_without_a_plan_gets_one_run_to_plan_it(world: World) -> None:

@@ -43,7 +43,8 @@ CONTRADICTIONS = {
         " exists (select from outbox where idempotency_key = 'report:' || r.id)",
     "a spec has its mail, its receipt and its first two events":
         "select id from specs s where message_id is null"
-        " or not exists (select from outbox where idempotency_key = 'spec_received:' || s.id)"
+        " or 1 <> (select count(*) from outbox"
+        " where idempotency_key in ('spec_received:' || s.id, 'needs_approval:' || s.id))"
         " or 1 <> (select count(*) from status_events where spec_id = s.id and phase = 'SPEC_RECEIVED')"
         " or not exists (select from status_events where spec_id = s.id and phase = 'PLANNING' and run_id is null)",
     "a sprint that is planned has an open run exactly when all that it depends on is done":

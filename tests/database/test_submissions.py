@@ -178,6 +178,18 @@ def test_mail_that_joins_brings_its_sender_the_reports_of_runs_that_ended(world:
     assert world.value("select count(*) from outbox where idempotency_key = %s", f"report:{run_id}:{mail['id']}") == 1
 
 
+def test_mail_that_joins_a_specification_in_wait_is_told_of_its_plan(world: World) -> None:
+    submit(world, caller_of(key_of(world)), needs_approval=True)
+    assert (
+        world.functions().call("describe_notice_v1", outbox_id=world.value("select id::text from outbox"))["recipient"]
+        is None
+    )
+    mail = world.mail()
+    world.functions().call("ingest_message_v1", message=mail, specs=[spec(sha=CONTENT)])
+    told = world.all("select payload ->> 'template' from outbox where payload ->> 'message_id' = %s", mail["id"])
+    assert told == [("needs_approval",)]
+
+
 def test_specification_of_a_mail_never_becomes_another_mails(world: World) -> None:
     world.ingest(sha=CONTENT)
     with refused(409, "illegal-move"):

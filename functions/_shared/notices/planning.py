@@ -49,6 +49,11 @@ class PlanFacts(Noun):
     remarks: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
 
+    @property
+    def is_planners(self) -> bool:
+        """Whether our planner made it: it always says how sure it is. Else the specification brought it."""
+        return self.confidence is not None
+
 
 def read_questions(value: Any) -> tuple[QuestionLine, ...]:
     """The questions of one round, numbered by their ids where these hold a number."""
@@ -64,7 +69,7 @@ def read_questions(value: Any) -> tuple[QuestionLine, ...]:
 
 
 def read_plan(planning: Any, sprints: Iterable[Mapping[str, Any]]) -> PlanFacts:
-    """The plan as the planner made it, and what of it waits; `sprints` are those of the specification."""
+    """The plan as the planner made it or the specification brought it, and what waits of the latter's `sprints`."""
     plan = mapping(planning)
     estimate = mapping(plan.get("estimate"))
     return PlanFacts(

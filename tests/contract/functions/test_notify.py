@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from local.administration import Administration
+
 SEND = "gmail.users.messages.send"
 
 
@@ -46,6 +48,26 @@ def test_reply_lies_in_the_thread_of_the_mail_it_answers(line: Any, letter: Any)
     [sent] = line.sent()
     assert sent["thread_id"] == arrived["thread_id"]
     assert headers(sent)["Subject"] == "Re: Please build this"
+
+
+def test_specification_that_waits_is_answered_by_its_plan_and_how_to_approve_it(line: Any, letter: Any) -> None:
+    line.database.execute('update projects set policy = \'{"approval": "required"}\'')
+    [(mailbox_id,)] = line.rows("select id::text from public.mailboxes")
+    line.store.renew_mailbox(mailbox_id, "1", "2026-12-01T00:00:00Z")
+    line.deliver(letter(subject="Please build this"))
+    assert line.push(line.function("gmail_push")).status_code == 204
+    client = line.function("notify")
+    assert line.call(client).json["data"]["finished"] == 1
+    [sent] = line.sent()
+    text = fetch(line, sent).get_body(("plain",)).get_content()
+    [(sprint_id,)] = line.rows("select id::text from public.sprints where state = 'NEEDS_APPROVAL'")
+    assert f"aicd sprint approve {sprint_id}" in text
+    assert "greet returns a greeting" in text
+    assert "coverage_min 0.8" in text
+    assert "work has begun" not in text
+    with Administration(line.world.db_url) as operator:
+        operator.approve_sprint(sprint_id)
+    assert line.rows("select count(*) from public.outbox where kind = 'dispatch'") == [(1,)]
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"kind": "truncate"}, {"kind": "garbage"}])

@@ -348,6 +348,16 @@ def test_plan_that_waits_is_shown_with_its_price_and_the_command_that_approves_i
         assert "<script>alert" not in text
 
 
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_plan_that_was_brought_is_shown_without_a_price_and_is_no_letter_to_be_sent_anew(kind: str) -> None:
+    told = notice(template="needs_approval", planning={"sprints": PLAN["sprints"]}, spec=WAITING, run=None, sprint=None)
+    text = " ".join(body(compose_mail(told, (), DOMAIN), kind).split())
+    assert "specification was received" in text.lower()
+    assert "aicd sprint approve 7e3a" in text
+    for false in ("Estimate", "Confidence", "new letter", "work has begun"):
+        assert false not in text, false
+
+
 def test_mail_that_asks_stays_in_its_thread_so_that_the_reply_finds_back() -> None:
     mail = parsed(compose_mail(notice(template="needs_input", questions=QUESTIONS), (), DOMAIN))
     assert mail["In-Reply-To"] == "<m1@example.org>"
