@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controlplane.store.agents import AgentCalls
 from controlplane.store.control import ControlCalls
 from controlplane.store.letters import LetterCalls
 from controlplane.store.submissions import SubmissionCalls
@@ -18,7 +19,7 @@ SPECS = "specs"
 ARTIFACTS = "artifacts"
 
 
-class FunctionsStore(ControlCalls, LetterCalls, SubmissionCalls):
+class FunctionsStore(AgentCalls, ControlCalls, LetterCalls, SubmissionCalls):
     """Intake, dispatch, notify and tick speak to Supabase through this."""
 
     def open_mailbox(self, email: str) -> Row | None:

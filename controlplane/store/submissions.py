@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from controlplane.api_keys import hash_api_key
 from controlplane.errors import OutsideError
+from controlplane.store.agents import MemberAgentCalls
 from controlplane.store.calls import Caller
 from controlplane.store.outcomes import translated
 from controlplane.store.patience import patiently
@@ -85,7 +86,7 @@ class SubmissionCalls(Caller):
         return sign_many(self._client, ARTIFACTS, named, seconds)
 
 
-class MemberCalls(Caller):
+class MemberCalls(MemberAgentCalls):
     """The same for a person with an account: made with a client that presents his own token, under his policies."""
 
     def open_member_call(self) -> Row:

@@ -16,7 +16,8 @@ from functions._shared.endpoint import Call, serve
 from functions._shared.envelope import NO_CONTENT, Answer, Rendered
 from functions._shared.settings import Environment, SupabaseSettings
 from functions._shared.wiring import open_store
-from functions.mcp.desk import Desk, KeyReads, MemberReads
+from functions.mcp.desk import Desk
+from functions.mcp.ports import KeyCalls, MembersCalls
 
 if TYPE_CHECKING:
     import flask
@@ -31,8 +32,8 @@ class AgentsDoor:
     """The wired function."""
 
     callers: Callers
-    keys: KeyReads
-    members: MemberReads
+    keys: KeyCalls
+    members: MembersCalls
 
     def handle(self, call: Call) -> Response:
         """One request of MCP. Raises what serve() answers for: nobody without a token comes as far as the protocol."""

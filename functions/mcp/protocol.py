@@ -73,7 +73,13 @@ def _server(desk: Desk) -> Any:
                     title=tool.title,
                     description=tool.description,
                     input_schema=tool.arguments.model_json_schema(),
-                    annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
+                    annotations=types.ToolAnnotations(
+                        read_only_hint=tool.kind == "read",
+                        destructive_hint=False,
+                        idempotent_hint=tool.kind == "read",
+                        # A question goes out to a person.
+                        open_world_hint=tool.kind == "ask",
+                    ),
                 )
                 for tool in TOOLS.values()
             ]

@@ -27,6 +27,31 @@ class OneSpec(Asked):
     spec_id: UUID = Field(description="As list_specs has it.")
 
 
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class Progress(OneSpec):
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
+
+
+class Decision(OneSpec):
+    title: Title = Field(description="What was decided, in one sentence.")
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000)]
+
+
+class Question(Asked):
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=5, max_length=1_000)]
+    blocking: bool = Field(default=True, description="False where you can go on with a guess.")
+
+
+class OneSprint(OneSpec):
+    sprint: Annotated[str, StringConstraints(max_length=200)] | None = Field(None, description="Its label.")
+
+
+class Questions(OneSprint):
+    questions: tuple[Question, ...] = Field(min_length=1, max_length=5)
+
+
 class Specs(Asked):
     repo: RepositoryName | None = Field(None, description="OWNER/NAME.")
     state: SpecState | None = None
@@ -45,14 +70,14 @@ class Runs(Asked):
 
 @dataclass(frozen=True)
 class Tool:
-    """All of them read, and nothing else."""
+    """`note` keeps an event of a specification, `ask` has a mail sent to its requester."""
 
     name: str
     description: str
     arguments: type[BaseModel]
     answer: Callable[[Desk, Any], Answer]
     title: str
-    kind: Literal["read"] = "read"
+    kind: Literal["read", "note", "ask"] = "read"
 
 
 TOOLS: dict[str, Tool] = {
@@ -87,6 +112,45 @@ TOOLS: dict[str, Tool] = {
             Runs,
             lambda desk, asked: desk.search_runs(asked.model_dump(mode="json", exclude_none=True)),
             "Search runs",
+        ),
+        Tool(
+            "check_dod",
+            "What each sprint's Definition of Done asks for, and what its last finished run found: every criterion "
+            "with required, actual, status and reason, and the commit that this was found in. Measures nothing itself.",
+            OneSprint,
+            lambda desk, asked: desk.check_dod(str(asked.spec_id), asked.sprint),
+            "Check the Definition of Done",
+        ),
+        Tool(
+            "report_progress",
+            "One sentence about the work on a specification for those who wait for it, kept as an event that says who. "
+            "20 notes in an hour and 100 in all for a specification that is not over.",
+            Progress,
+            lambda desk, asked: desk.note(str(asked.spec_id), {"kind": "progress", "text": asked.text}),
+            "Report progress",
+            "note",
+        ),
+        Tool(
+            "record_decision",
+            "A choice that the reviewer should know of, with its reason, kept as an event; bounded as report_progress.",
+            Decision,
+            lambda desk, asked: desk.note(
+                str(asked.spec_id), {"kind": "decision", "title": asked.title, "reason": asked.reason}
+            ),
+            "Record a decision",
+            "note",
+        ),
+        Tool(
+            "ask_requester",
+            "Sends questions to whoever mailed the specification, in that thread. A sprint that has not begun (or the "
+            "one that you name) waits in NEEDS_INPUT until the reply. Refused while a run of it is under way, while "
+            "earlier questions are open, and where no mail brought the specification.",
+            Questions,
+            lambda desk, asked: desk.ask(
+                str(asked.spec_id), asked.model_dump(mode="json", exclude={"spec_id"}, exclude_none=True)
+            ),
+            "Ask the requester",
+            "ask",
         ),
     )
 }

@@ -1,5 +1,5 @@
--- What people's own agents ask beside search.sql: the plan of a specification, and runs by what is said of them. Invoker
--- rights and `_for` twins as there.
+-- What people's own agents ask beside search.sql: the plan of a specification, what its Definition of Done says and what
+-- was found, and runs by what is said of them. Invoker rights and `_for` twins as there.
 
 -- {id, repo, branch, title, state, sprints: [{id, label, position, state, plan, dod, questions, resume_at}]}; null where
 -- there is none to see.
@@ -60,6 +60,47 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function public.find_runs_v1(jsonb, integer, uuid[]) from public, anon, authenticated, service_role;
 grant execute on function public.find_runs_v1(jsonb, integer, uuid[]) to authenticated;
+
+-- What is asked of each sprint and what its last verdict was, null where there is none to see: {id, repo, branch, title,
+-- sprints: [{id, label, position, state, dod, verdict: {run_id, result, finished_at, branch, commit, criteria: [{id,
+-- required, actual, status, reason}]} or null, open_run_id}]}.
+create function public.show_dod_v1(p_spec_id uuid, p_project_ids uuid[] default null) returns jsonb
+language sql stable set search_path = '' as $$
+    select jsonb_build_object('id', specs.id, 'repo', specs.repo, 'branch', specs.branch, 'title', specs.title,
+        'sprints', coalesce(jsonb_agg(jsonb_build_object('id', sprints.id, 'label', sprints.label,
+            'position', sprints.position, 'state', sprints.state, 'dod', jsonb_strip_nulls(sprints.dod_json),
+            'verdict', judged.verdict, 'open_run_id', (
+                select runs.id from public.runs where runs.sprint_id = sprints.id and result is null))
+            order by sprints.position) filter (where sprints.id is not null), '[]'))
+    from public.specs
+    left join public.sprints on sprints.spec_id = specs.id
+    left join lateral (
+        select jsonb_build_object('run_id', runs.id, 'result', runs.result, 'finished_at', runs.finished_at,
+            'branch', coalesce(runs.branch, summary_json ->> 'branch'),
+            'commit', coalesce(runs.commit_sha, summary_json ->> 'commit'), 'criteria', (
+                select jsonb_agg(jsonb_build_object('id', criterion -> 'id', 'required', criterion -> 'required',
+                    'actual', criterion -> 'actual', 'status', criterion -> 'status', 'reason', criterion -> 'reason')
+                    order by place)
+                from jsonb_array_elements(summary_json #> '{verdict,criteria}') with ordinality as listed (criterion, place)))
+            as verdict
+        from public.runs
+        where runs.sprint_id = sprints.id and jsonb_typeof(summary_json #> '{verdict,criteria}') = 'array'
+        order by attempt desc limit 1) as judged on true
+    where specs.id = p_spec_id and (p_project_ids is null or specs.project_id = any (p_project_ids))
+    group by specs.id
+$$;
+revoke all on function public.show_dod_v1(uuid, uuid[]) from public, anon, authenticated, service_role;
+grant execute on function public.show_dod_v1(uuid, uuid[]) to authenticated;
+
+create function public.show_dod_for_v1(p_caller jsonb, p_spec_id uuid) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    return public.show_dod_v1(p_spec_id, array(select private.projects_of_caller(p_caller, 'specs:read')));
+end
+$$;
+revoke all on function public.show_dod_for_v1(jsonb, uuid) from public, anon, authenticated, service_role;
+grant execute on function public.show_dod_for_v1(jsonb, uuid) to aicd_functions;
 
 create function public.show_plan_for_v1(p_caller jsonb, p_spec_id uuid) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$

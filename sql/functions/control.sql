@@ -148,8 +148,10 @@ begin
         perform private.refuse(409, 'sprint-not-waiting', format('This sprint is %s and waits for no answer.', sprint.state),
             'Only a sprint in NEEDS_INPUT is answered.');
     end if;
+    -- Whoever was asked while the plan waited for approval has not approved it.
     update public.sprints
-    set state = 'PLANNED', answers_json = answers_json || jsonb_build_array(jsonb_build_object('id', p_reply ->> 'id',
+    set state = case questions_json -> -1 ->> 'was' when 'NEEDS_APPROVAL' then 'NEEDS_APPROVAL' else 'PLANNED' end,
+        answers_json = answers_json || jsonb_build_array(jsonb_build_object('id', p_reply ->> 'id',
         'text', p_reply ->> 'text', 'answered_by', p_reply ->> 'answered_by', 'answered_at', now()))
     where id = sprint.id;
     perform private.record_event(sprint.spec_id, null, 'PLANNING', format('The questions about %s were answered.', sprint.label),

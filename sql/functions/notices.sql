@@ -52,9 +52,11 @@ begin
         'reason', coalesce(work.payload ->> 'reason', mail.reason),
         'problems', coalesce(mail.problems, '[]'), 'spec', private.describe_spec(spec.id),
         'sprint', (select jsonb_build_object('id', id, 'label', label, 'position', position, 'state', state)
-            from public.sprints where id = run.sprint_id),
+            from public.sprints where id = coalesce(run.sprint_id, (work.payload ->> 'sprint_id')::uuid)),
         'run', private.describe_finished_run(run.id),
-        'questions', coalesce(run.summary_json -> 'questions', '[]'), 'planning', private.describe_plan(spec),
+        'questions', coalesce(run.summary_json -> 'questions', (
+            select private.questions_of_round(sprints, work.payload ->> 'round_id')
+            from public.sprints where id = (work.payload ->> 'sprint_id')::uuid), '[]'), 'planning', private.describe_plan(spec),
         'artifacts', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'kind', kind, 'name', name,
             'content_type', content_type, 'size', size, 'storage_path', storage_path, 'store', store,
             'encoding', encoding) order by created_at, id), '[]')

@@ -67,7 +67,7 @@ create index idx_artifacts_project_id on public.artifacts (project_id, created_a
 
 create table public.status_events (
     id uuid primary key default gen_random_uuid(),
-    -- null before any run: SPEC_RECEIVED and PLANNING.
+    -- null for what belongs to no run: what came before any, and what people's own agents note.
     run_id uuid references public.runs (id) on delete restrict,
     spec_id uuid not null references public.specs (id) on delete restrict,
     project_id uuid not null references public.projects (id) on delete restrict,

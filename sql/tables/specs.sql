@@ -54,7 +54,8 @@ create table public.sprints (
     -- What the requester answered: [{id, text, answered_by, answered_at}].
     answers_json jsonb not null default '[]' check (jsonb_typeof(answers_json) = 'array'),
     approved_at timestamptz,
-    -- What the requester was asked: [{id, text, blocking, run_id, asked_at}].
+    -- What the requester was asked: [{id, text, blocking, run_id, asked_at}]; from outside of a run with {round_id,
+    -- asked_by, was: the state that the sprint goes back to} instead of run_id.
     questions_json jsonb not null default '[]' check (jsonb_typeof(questions_json) = 'array'),
     unique (spec_id, label),
     -- The order in which sprints are built.

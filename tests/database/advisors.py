@@ -312,8 +312,10 @@ RULES = (
         ("grant execute on function finish_outbox_v1(uuid, uuid, jsonb) to authenticated",),
         allowed={
             "approve_sprint_v1(uuid)": MEMBERS_VERB,
+            "ask_about_spec_v1(uuid,jsonb)": MEMBERS_VERB,
             "cancel_spec_v1(uuid,text)": MEMBERS_VERB,
             "create_api_key_v1(jsonb)": MEMBERS_VERB,
+            "record_note_v1(uuid,jsonb)": MEMBERS_VERB,
             "retry_sprint_v1(uuid)": MEMBERS_VERB,
             "revoke_api_key_v1(uuid,text)": MEMBERS_VERB,
             "open_member_call_v1()": "counts the caller's own request in a table that verbs alone write, and tells him "

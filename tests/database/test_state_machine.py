@@ -276,6 +276,13 @@ class Verbs(RuleBasedStateMachine):
         self.attempt(self.runner(run_id), "ask_requester_v1", run_id=run_id, questions=questions)
 
     @precondition(lambda self: self.mails)
+    @rule(number=NUMBERS)
+    def ask_from_outside(self, number: int) -> None:
+        spec_id = choose(number, self.world.all("select id::text from specs order by created_at, id"))[0]
+        asked = {"id": str(uuid.uuid4()), "questions": [{"text": "Which?"}]}
+        self.attempt(self.member, "ask_about_spec_v1", spec_id=spec_id, asked=asked)
+
+    @precondition(lambda self: self.mails)
     @rule(number=NUMBERS, usd=st.integers(1, 3))
     def reserve(self, number: int, usd: int) -> None:
         self.attempt(self.functions, "reserve_budget_v1", run_id=self.pick(number), max_usd=usd)

@@ -99,6 +99,7 @@ class Notice(Noun):
     problems: tuple[ProblemLine, ...] = ()
     notes: tuple[NoteLine, ...] = ()
     questions: tuple[QuestionLine, ...] = ()
+    approval_follows: bool = False
     plan: PlanFacts = Field(default_factory=PlanFacts)
     run: RunFacts = Field(default_factory=RunFacts)
 
@@ -134,6 +135,7 @@ def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None
         problems=tuple(_problem(item) for item in told if item.get("note") is not True),
         notes=tuple(_notes(told, text(spec.get("name"), 200)))[:MOST_NOTES],
         questions=read_questions(description.get("questions")),
+        approval_follows=any(one.get("was") == "NEEDS_APPROVAL" for one in items(description.get("questions"))),
         plan=read_plan(description.get("planning"), items(spec.get("sprints"), most=100)),
         run=_run(mapping(description.get("run")), description),
     )

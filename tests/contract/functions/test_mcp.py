@@ -95,10 +95,14 @@ def door(line: Any) -> Iterator[Door]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_client_of_either_era_finds_the_tools_and_they_only_read(door: Door, mode: str) -> None:
+def test_client_of_either_era_finds_the_tools_and_what_each_may_do(door: Door, mode: str) -> None:
     listed = door.speak(door.key(), lambda client: client.list_tools(), mode)
-    assert {tool.name for tool in listed.tools} == {"list_specs", "get_spec", "get_plan", "search_runs"}
-    assert all(tool.annotations.read_only_hint for tool in listed.tools)
+    reading = {"list_specs", "get_spec", "get_plan", "search_runs", "check_dod"}
+    assert {tool.name for tool in listed.tools if tool.annotations.read_only_hint} == reading
+    writing = {tool.name: tool.annotations for tool in listed.tools if tool.name not in reading}
+    assert {name: hints.open_world_hint for name, hints in writing.items()} == {
+        "report_progress": False, "record_decision": False, "ask_requester": True}  # fmt: skip
+    assert not any(hints.destructive_hint or hints.idempotent_hint for hints in writing.values())
 
 
 @pytest.mark.parametrize("who", ["key", "member"])
