@@ -68,3 +68,8 @@ create trigger announce_outbox after insert on public.outbox
 -- An operator's requeued dead letter is new work, too.
 create trigger announce_requeued after update on public.outbox
     for each row when (old.state = 'DEAD' and new.state = 'PENDING') execute function private.announce_outbox();
+
+-- So is work that waited and is due before its time.
+create trigger announce_hastened after update of next_attempt_at on public.outbox
+    for each row when (old.state = 'PENDING' and new.state = 'PENDING' and new.next_attempt_at < old.next_attempt_at)
+    execute function private.announce_outbox();

@@ -99,7 +99,9 @@ begin
     is_mine := taken.state = 'PENDING' and taken.lease_id is not distinct from p_lease_id and p_lease_id is not null;
     if is_mine then
         update public.outbox
-        set next_attempt_at = now() + make_interval(secs => least(greatest(p_seconds, 1), 86400)),
+        set next_attempt_at = now() + case
+                when private.place_came_free((payload ->> 'run_id')::uuid, p_reason) then interval '0'
+                else make_interval(secs => least(greatest(p_seconds, 1), 86400)) end,
             attempts = greatest(attempts - 1, 0), last_error = left(p_reason, 4000), lease_id = null, lease_expires_at = null
         where id = p_id returning * into taken;
     end if;
