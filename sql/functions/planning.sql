@@ -10,6 +10,14 @@ language sql stable set search_path = '' as $$
             where sender.needs_approval and coalesce(sender.project_id, p_spec.project_id) = p_spec.project_id)
 $$;
 
+-- A label becomes part of a branch's name: the rule of controlplane/specfile/names.py, whose expression looks behind and
+-- ahead, which Postgres' cannot.
+create function private.is_label(p_text text) returns boolean
+language sql immutable parallel safe set search_path = '' as $$
+    select coalesce(p_text ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' and p_text !~ '\.\.|\.lock$|\.$', false)
+$$;
+revoke all on function private.is_label(text) from public, anon, authenticated, service_role;
+
 create function private.refuse_bad_plan(p_plan jsonb) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -20,12 +28,12 @@ begin
         or exists (
             select from jsonb_array_elements(case jsonb_typeof(sprints) when 'array' then sprints else '[]' end) as sprint
             where jsonb_typeof(sprint -> 'label') is distinct from 'string'
-                or length(sprint ->> 'label') not between 1 and 200
+                or not private.is_label(sprint ->> 'label')
                 or jsonb_typeof(coalesce(sprint -> 'dod', '{}')) <> 'object')
         or (select count(distinct sprint ->> 'label') from jsonb_array_elements(sprints) as sprint)
             <> jsonb_array_length(sprints) then
         perform private.refuse(400, 'bad-plan',
-            'A plan has 1 to 100 sprints, each with a label of its own and a Definition of Done.',
+            'A plan has 1 to 100 sprints, each with a label of its own (at most 64 letters, digits, ., _ and -) and a Definition of Done.',
             'Hand over {sprints: [Sprint as JSON], confidence, estimate, questions, model, prompt_sha256}.');
     end if;
     if jsonb_typeof(p_plan -> 'confidence') is distinct from 'number'

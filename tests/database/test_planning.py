@@ -6,7 +6,10 @@ import threading
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from controlplane.specfile.names import LABEL, is_named
 from tests.database.world import World, forbidden, refused
 
 pytestmark = pytest.mark.database
@@ -119,6 +122,7 @@ BAD_PLANS = [
     {"sprints": "many"},
     {"sprints": [{"label": "a"}, {"label": "a"}]},
     {"sprints": [{"label": ""}]},
+    {"sprints": [{"label": "a/../b"}]},
     {"sprints": [{"goals": []}]},
     {"sprints": [{"label": "a", "dod": "all"}]},
     {"sprints": ["a"]},
@@ -133,6 +137,29 @@ def test_bad_plan_is_refused_and_changes_nothing(world: World, changes: dict[str
     with refused(400, "bad-plan"):
         record(world, made["run_id"], plan(**changes))
     assert sprints(world) == [("planning", "RUNNING", [])]
+
+
+GOOD = ["a", "S1", "0", "sprint-1", "a.b_c-d", "x" * 64, "a.locks", "lock", "a.lock.b", "A.LOCK", "a._"]
+BAD = [
+    "", " ", "-a", ".a", "_a", "a..b", "a.", "a.lock", "x" * 65, "a b", "a/b", "a\\b", "a~1", "a^", "a:b", "a*", "a?",
+    "a[b", "a@{", "ä", "a\n", "\na", "a\nb", "a\t", "٣", "../../main", "refs/heads/x", "a.lock\n", "a\u2028",
+]  # fmt: skip
+LABELS = dict.fromkeys(GOOD, True) | dict.fromkeys(BAD, False)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_label_is_one_for_the_database_exactly_where_it_is_one_for_the_reader(world: World, label: str) -> None:
+    assert is_named(LABEL, label) is LABELS[label]
+    assert world.value("select private.is_label(%s)", label) is LABELS[label]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    label=st.text(st.sampled_from("aZ9._-lock\n/ é"), max_size=70)
+    | st.from_regex(r"[a.]{1,4}(\.lock)?", fullmatch=True)
+)
+def test_reader_and_database_never_differ_about_a_label(world: World, label: str) -> None:
+    assert world.value("select private.is_label(%s)", label) is is_named(LABEL, label)
 
 
 def test_plan_whose_sprint_waits_for_a_later_one_is_refused(world: World) -> None:
