@@ -33,6 +33,11 @@ def spec_id(origin: str, content: bytes) -> str:
     return _derive("spec", origin, hashlib.sha256(content).hexdigest())
 
 
+def answer_id(spec_id: str, origin: str) -> str:
+    """The id of an answer that comes by API; `origin` names the request."""
+    return _derive("answer", spec_id, origin)
+
+
 def content_key(spec: Spec) -> str:
     """What a specification says, as a hash: the same for YAML and JSON, and however a mail program ended its lines."""
     said = _unended(spec.model_dump(mode="json", exclude={"sha256", "format"}))

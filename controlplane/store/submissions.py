@@ -46,6 +46,11 @@ class SubmissionCalls(Caller):
         """As `check_submission`, and takes it in. Store the object first."""
         return self._call("submit_spec_v1", dict, caller=caller, spec=spec)
 
+    def answer_spec(self, caller: Mapping[str, str], spec_id: str, reply: Mapping[str, Any]) -> Row:
+        """{id, repo, sprints: [{id, label, position, state, run_id}]}: those that go on. `reply` is {id, text,
+        sprint?}. Raises NotFound, NotAllowed, and Conflict where nothing waits."""
+        return self._call("answer_spec_v1", dict, caller=caller, spec_id=spec_id, reply=reply)
+
     def begin_upload(self, caller: Mapping[str, str], upload: Mapping[str, Any]) -> Row:
         """Announce an upload; the same id again is the same upload. Raises Conflict when too many are open."""
         return self._call("begin_upload_v1", dict, caller=caller, upload=upload)

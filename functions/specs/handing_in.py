@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import uuid
 from dataclasses import dataclass
 
 from controlplane import ids
@@ -12,7 +10,7 @@ from controlplane.errors import Conflict, NotFound
 from functions._shared.api.asked import NewUpload, SubmitUpload
 from functions._shared.api.body import EXTENSIONS, Handed, read_handed
 from functions._shared.api.callers import ApiCaller
-from functions._shared.api.idempotency import read_key
+from functions._shared.api.idempotency import origin_of
 from functions._shared.api.jsonbody import parse_body
 from functions._shared.api.ports import UploadStore
 from functions._shared.api.refusals import HashDiffers, NoSpec
@@ -37,13 +35,13 @@ class HandingIn:
     def post_spec(self, call: Call, caller: ApiCaller, _: str) -> Answer:
         """POST /specs."""
         handed = read_handed(call)
-        spec_id = ids.spec_id(_origin(call, caller), handed.content)
+        spec_id = ids.spec_id(origin_of(call, caller), handed.content)
         return _tell(self.intake.submit(handed, spec_id, caller, call.correlation_id))
 
     def post_upload(self, call: Call, caller: ApiCaller, _: str) -> Answer:
         """POST /specs/uploads. The bucket sees to size and type, submit to the hash."""
         asked = parse_body(NewUpload, call)
-        upload_id = ids.spec_id(_origin(call, caller), asked.sha256.encode())
+        upload_id = ids.spec_id(origin_of(call, caller), asked.sha256.encode())
         wanted = {
             "id": upload_id,
             "name": asked.name,
@@ -96,11 +94,6 @@ class HandingIn:
                 fix="PUT the bytes there first; ask for another upload when the URL has expired.",
                 code="upload-missing",
             ) from error
-
-
-def _origin(call: Call, caller: ApiCaller) -> str:
-    """With the same idempotency key the same id: what was cut off half way is met again, not made twice."""
-    return json.dumps([caller.name, read_key(call) or uuid.uuid4().hex])
 
 
 def _tell(submitted: Submitted) -> Answer:

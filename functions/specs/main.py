@@ -17,6 +17,7 @@ from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
 from functions._shared.settings import Environment, SupabaseSettings
 from functions._shared.wiring import open_store
+from functions.specs.answering import Answering
 from functions.specs.handing_in import HandingIn
 from functions.specs.looking import Looking
 from functions.specs.routes import Api
@@ -43,6 +44,7 @@ def wire() -> Api:
         callers=Callers(store, members),
         requests=store,
         handing_in=HandingIn(Intake(store, plans_letters), store),
+        answering=Answering(store),
         looking=Looking(store, members, bucket),
     )
 

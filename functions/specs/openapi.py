@@ -13,20 +13,22 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from functions._shared.api.asked import EXAMPLE, NewSpec, NewUpload, SearchSpecs, SubmitUpload
-from functions._shared.api.told import Failure, Page, SpecPage, SubmittedSpec, Success, Upload
+from functions._shared.api.asked import EXAMPLE, NewAnswer, NewSpec, NewUpload, SearchSpecs, SubmitUpload
+from functions._shared.api.told import AnsweredSpec, Failure, Page, SpecPage, SubmittedSpec, Success, Upload
 from functions._shared.envelope import Rendered
 
 VERSION = "1.0.0"
 SUBMITTED, PAGE, UPLOAD = Success[SubmittedSpec], Success[SpecPage], Success[Upload]
+ANSWERED = Success[AnsweredSpec]
 ANSWERS: dict[str, type[BaseModel]] = {
     "SubmittedAnswer": SUBMITTED,
     "SpecAnswer": PAGE,
     "UploadAnswer": UPLOAD,
+    "AnsweredAnswer": ANSWERED,
     "ListAnswer": Page,
     "Failure": Failure,
 }
-ASKED: tuple[type[BaseModel], ...] = (NewSpec, NewUpload, SubmitUpload, SearchSpecs)
+ASKED: tuple[type[BaseModel], ...] = (NewSpec, NewUpload, SubmitUpload, NewAnswer, SearchSpecs)
 # Status → what it means here; each is answered with the envelope of a refusal.
 REFUSALS = {
     400: "The body cannot be read.",
@@ -86,6 +88,7 @@ def describe() -> dict[str, Any]:
             "/specs": {"get": _list(schemas), "post": _post_spec()},
             "/specs/uploads": {"post": _post_upload()},
             "/specs/{id}/submit": {"post": _post_submit()},
+            "/specs/{id}/answers": {"post": _post_answer()},
             "/specs/{id}": {"get": _get_spec()},
         },
         "components": {
@@ -190,6 +193,22 @@ def _post_submit() -> dict[str, Any]:
         "responses": {
             "200": _answer("SubmittedAnswer", "It was here already; nothing was made.", location=True),
             "201": _answer("SubmittedAnswer", "Taken in.", location=True),
+            **_refusals(400, 404, 409, 413, 415, 422),
+        },
+    }
+
+
+def _post_answer() -> dict[str, Any]:
+    return {
+        "operationId": "answerSpec",
+        "summary": "Answer the open questions of a specification",
+        "description": "What a sprint in NEEDS_INPUT waits to be told is in `open_questions` of showSpec. With the "
+        "answer it goes on (409 sprint-not-waiting where nothing waits).",
+        "tags": ["specs"],
+        "parameters": [SPEC_ID, IDEMPOTENCY_KEY],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("NewAnswer")}}},
+        "responses": {
+            "200": _answer("AnsweredAnswer", "The sprints that go on."),
             **_refusals(400, 404, 409, 413, 415, 422),
         },
     }

@@ -13,6 +13,7 @@ from functions._shared.api.ports import RequestStore
 from functions._shared.api.refusals import Invalid
 from functions._shared.endpoint import Call, refuse_method
 from functions._shared.envelope import Answer
+from functions.specs.answering import Answering
 from functions.specs.handing_in import HandingIn
 from functions.specs.looking import Looking
 
@@ -37,6 +38,7 @@ class Api:
     callers: Callers
     requests: RequestStore
     handing_in: HandingIn
+    answering: Answering
     looking: Looking
 
     def routes(self) -> tuple[Route, ...]:
@@ -45,6 +47,7 @@ class Api:
             Route("GET", re.compile("/specs"), "specs:read", self.looking.get_specs),
             Route("POST", re.compile("/specs/uploads"), "specs:write", self.handing_in.post_upload),
             Route("POST", re.compile(f"/specs/({UUID})/submit"), "specs:write", self.handing_in.post_submit),
+            Route("POST", re.compile(f"/specs/({UUID})/answers"), "specs:write", self.answering.post_answer),
             Route("GET", re.compile(f"/specs/({UUID})"), "specs:read", self.looking.get_spec),
         )
 

@@ -12,6 +12,16 @@ language sql immutable parallel safe set search_path = '' as $$
         'DONE')
 $$;
 
+-- What a sprint waits to be told: [{id, text, blocking, asked_at}], the last round that was asked; none where it does not wait.
+create function private.open_questions(p_sprint public.sprints) returns jsonb
+language sql stable set search_path = '' as $$
+    select coalesce(jsonb_agg(jsonb_build_object('id', asked -> 'id', 'text', asked -> 'text',
+        'blocking', coalesce(asked -> 'blocking', 'true'), 'asked_at', asked -> 'asked_at') order by place), '[]')
+    from jsonb_array_elements(case p_sprint.state when 'NEEDS_INPUT' then p_sprint.questions_json else '[]' end)
+        with ordinality as listed (asked, place)
+    where asked -> 'asked_at' = p_sprint.questions_json -> -1 -> 'asked_at'
+$$;
+
 -- Newest first: [{id, project_id, repo, branch, name, title, format, sha, size, created_by, created_at, state,
 -- sprints: [{id, label, position, state}]}]. p_filter: {repo, state, created_after, created_before, created_by, sha,
 -- before_created_at, before_id}, each optional; the last two are the key of the last row that the caller has. Any
@@ -64,8 +74,8 @@ $$;
 revoke all on function public.search_specs_v1(jsonb, integer, uuid[]) from public, anon, authenticated, service_role;
 grant execute on function public.search_specs_v1(jsonb, integer, uuid[]) to authenticated;
 
--- A specification's page, null where there is none to see: what search_specs_v1 has of it, with `dod` and `questions` in
--- each sprint, and its newest fifty runs [{id, sprint_id, attempt, ci_run_id, ci_url, created_at, started_at,
+-- A specification's page, null where there is none to see: what search_specs_v1 has of it, with `dod`, `questions`
+-- and `open_questions` in each sprint, and its newest fifty runs [{id, sprint_id, attempt, ci_run_id, ci_url, created_at, started_at,
 -- finished_at, result, branch, commit, pull_request, verdict, error}], their newest two hundred artifacts and the first
 -- two hundred events.
 create function public.show_spec_v1(p_spec_id uuid, p_project_ids uuid[] default null) returns jsonb
@@ -84,7 +94,8 @@ begin
     end if;
     select array_agg(state), coalesce(jsonb_agg(jsonb_build_object('id', id, 'label', label, 'position', position,
         'state', state, 'dod', dod_json, 'resume_at', resume_at,
-        'questions', coalesce(to_jsonb(sprints) -> 'questions_json', '[]')) order by position), '[]')
+        'questions', coalesce(to_jsonb(sprints) -> 'questions_json', '[]'),
+        'open_questions', private.open_questions(sprints)) order by position), '[]')
     into states, of_sprints
     from public.sprints where spec_id = spec.id;
     select array_agg(newest.id), coalesce(jsonb_agg(jsonb_build_object('id', id, 'sprint_id', sprint_id,
@@ -134,4 +145,4 @@ $$;
 revoke all on function public.show_spec_for_v1(jsonb, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.show_spec_for_v1(jsonb, uuid) to aicd_functions;
 
-revoke all on function private.state_of(text[]) from public, anon, authenticated, service_role;
+revoke all on function private.state_of(text[]), private.open_questions(public.sprints) from public, anon, authenticated, service_role;

@@ -104,6 +104,19 @@ class SubmitUpload(Asked):
     again: bool = False
 
 
+class NewAnswer(Asked):
+    """What is answered to the open questions of a specification, in your own words."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "1. In English. 2. Yes.", "sprint": "S1"}]})
+
+    text: Annotated[str, StringConstraints(pattern=r"\S", min_length=1, max_length=20_000)] = Field(
+        description="With the number before each answer where several questions are open."
+    )
+    sprint: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="The label of the sprint that asked; every one that waits, where it is not said."
+    )
+
+
 class SearchSpecs(Asked):
     """The query of a list; all that is given must hold. A parameter that is not known is refused, not passed over."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,11 @@ def read_key(call: Call) -> str:
     if HEADER.lower() in call.headers and not KEY.fullmatch(key):
         raise BadKey(fix="A random UUID will do.", details={"field": HEADER})
     return key
+
+
+def origin_of(call: Call, caller: ApiCaller) -> str:
+    """What an id is made of: with the same key the same id, so that what was cut off half way is met again."""
+    return json.dumps([caller.name, read_key(call) or uuid.uuid4().hex])
 
 
 def serve_once(call: Call, caller: ApiCaller, store: RequestStore, serve: Callable[[], Answer]) -> Answer:

@@ -40,6 +40,12 @@ class UploadStore(SubmissionStore, Protocol):
     def get_spec(self, spec_id: str) -> bytes: ...
 
 
+class AnswerStore(Protocol):
+    """What answering questions needs."""
+
+    def answer_spec(self, caller: Mapping[str, str], spec_id: str, reply: Row) -> Row: ...
+
+
 class ReadStore(Protocol):
     """What looking at it needs, for a caller with an API key."""
 

@@ -70,10 +70,34 @@ class SubmittedSpec(SpecLine):
     notes: tuple[str, ...] = Field((), description="What was read and passed over; nothing that stops anything.")
 
 
+class OpenQuestion(Told):
+    id: str
+    text: str
+    blocking: bool = Field(description="False where the work can go on with a guess.")
+    asked_at: datetime
+
+
 class SprintPage(SprintLine):
     dod: dict[str, Any]
     resume_at: datetime | None
-    questions: tuple[dict[str, Any], ...]
+    questions: tuple[dict[str, Any], ...] = Field(description="All that were asked so far.")
+    open_questions: tuple[OpenQuestion, ...] = Field(description="What waits for POST /specs/{id}/answers.")
+
+
+class AnsweredSprint(SprintLine):
+    run_id: UUID | None = Field(
+        description="The run that goes on with it; null where it waits for approval or for another sprint."
+    )
+
+
+class AnsweredSpec(Told):
+    """Whom an answer has going on."""
+
+    id: UUID
+    spec_id: UUID = Field(description="The same as `id`.")
+    repo: str
+    sprints: tuple[AnsweredSprint, ...]
+    links: Links
 
 
 class Artifact(Told):
