@@ -18,7 +18,7 @@ from local.commands.token import parse_ttl
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
-COLUMNS = ("id", "key", "repository", "may", "state", "used", "name")
+COLUMNS = ("id", "key", "repository", "may", "state", "used", "USD/day", "USD/month", "name")
 
 
 class Scope(StrEnum):
@@ -35,6 +35,10 @@ def create(
     organisation: Annotated[str | None, typer.Option(help="Instead: every project of this organisation.")] = None,
     scope: Annotated[list[Scope] | None, typer.Option(help="May be repeated. Default: both.")] = None,
     expires: Annotated[str | None, typer.Option(help="How long it lives: 12h, 90d. Default: until revoked.")] = None,
+    budget_day: Annotated[
+        float | None, typer.Option(min=0, help="US dollars that may be spent in a day on what it hands in.")
+    ] = None,
+    budget_month: Annotated[float | None, typer.Option(min=0, help="US dollars in a month.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is printed once and kept nowhere."""
@@ -46,6 +50,8 @@ def create(
     wanted |= {"repo": repo} if repo else {"organisation": organisation}
     if expires is not None:
         wanted["expires_in_seconds"] = parse_ttl(expires)
+    budgets = {"budget_usd_day": budget_day, "budget_usd_month": budget_month}
+    wanted |= {period: usd for period, usd in budgets.items() if usd is not None}
     with open_administration() as operator:
         made = operator.create_api_key(wanted)
     if as_json:
@@ -93,5 +99,6 @@ def _cells(key: dict[str, Any]) -> tuple[str, ...]:
         ",".join(key["scopes"]),
         state,
         used,
+        *("-" if key[name] is None else f"{key[name]:.2f}" for name in ("budget_usd_day", "budget_usd_month")),
         key["name"],
     )

@@ -5,7 +5,8 @@ language sql stable set search_path = '' as $$
     select jsonb_build_object('id', p_key.id, 'organisation_id', p_key.organisation_id, 'project_id', p_key.project_id,
         'repo', (select repo from public.projects where id = p_key.project_id), 'name', p_key.name,
         'prefix', p_key.prefix, 'scopes', p_key.scopes, 'created_by', p_key.created_by, 'created_at', p_key.created_at,
-        'last_used_at', p_key.last_used_at, 'expires_at', p_key.expires_at, 'revoked_at', p_key.revoked_at)
+        'last_used_at', p_key.last_used_at, 'expires_at', p_key.expires_at, 'revoked_at', p_key.revoked_at,
+        'budget_usd_day', p_key.budget_usd_day, 'budget_usd_month', p_key.budget_usd_month)
 $$;
 
 -- Whoever may not decide about what a key opens may neither make nor revoke it.
@@ -20,8 +21,8 @@ begin
 end
 $$;
 
--- p_key: {name, scopes, repo or organisation (a name) or project_id or organisation_id, expires_in_seconds?} → the key's
--- row with `key`, which is shown this once and kept nowhere.
+-- p_key: {name, scopes, repo or organisation (a name) or project_id or organisation_id, expires_in_seconds?,
+-- budget_usd_day?, budget_usd_month?} → the key's row with `key`, which is shown this once and kept nowhere.
 create function public.create_api_key_v1(p_key jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -45,16 +46,20 @@ begin
     if jsonb_typeof(p_key -> 'scopes') is distinct from 'array'
         or not p_key -> 'scopes' <@ '["specs:read", "specs:write"]' or p_key -> 'scopes' = '[]'
         or length(coalesce(p_key ->> 'name', '')) not between 1 and 100
-        or (p_key ->> 'expires_in_seconds')::numeric not between 1 and 315360000 then
-        perform private.refuse(400, 'bad-key', 'A key has a name, scopes out of specs:read and specs:write, and an end within ten years.',
-            'Hand over {name, scopes, expires_in_seconds?}.');
+        or (p_key ->> 'expires_in_seconds')::numeric not between 1 and 315360000
+        or (p_key ->> 'budget_usd_day')::numeric not between 0 and 99999999
+        or (p_key ->> 'budget_usd_month')::numeric not between 0 and 99999999 then
+        perform private.refuse(400, 'bad-key', 'A key has a name, scopes out of specs:read and specs:write, an end within ten years and budgets of 0 USD or more.',
+            'Hand over {name, scopes, expires_in_seconds?, budget_usd_day?, budget_usd_month?}.');
     end if;
     -- gen_random_uuid draws on the system's strong chance, 122 bits each time; pgcrypto is not everywhere.
     secret := encode(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 'hex');
-    insert into public.api_keys (organisation_id, project_id, name, prefix, scopes, created_by, expires_at)
+    insert into public.api_keys (organisation_id, project_id, name, prefix, scopes, created_by, expires_at, budget_usd_day,
+        budget_usd_month)
     values (owning, project.id, p_key ->> 'name', left(gen_random_uuid()::text, 8),
         array(select distinct jsonb_array_elements_text(p_key -> 'scopes') order by 1), auth.uid(),
-        now() + make_interval(secs => (p_key ->> 'expires_in_seconds')::double precision))
+        now() + make_interval(secs => (p_key ->> 'expires_in_seconds')::double precision),
+        (p_key ->> 'budget_usd_day')::numeric, (p_key ->> 'budget_usd_month')::numeric)
     returning * into made;
     secret := format('aicd_%s_%s', made.prefix, secret);
     insert into private.api_key_hashes (hash, key_id) values (encode(sha256(convert_to(secret, 'UTF8')), 'hex'), made.id);

@@ -61,6 +61,14 @@ language sql stable set search_path = '' as $$
         cross join lateral (values ('day', sender.budget_usd_day), ('month', sender.budget_usd_month))
             as budget (period, limit_usd)
         where coalesce(sender.project_id, p_run.project_id) = p_run.project_id
+        union all
+        -- What came with an API key is by the key (author_of): no row of the allow-list speaks of it.
+        select 'requester', budget.period, budget.limit_usd, api_keys.project_id
+        from spec
+        join public.api_keys on api_keys.id = private.uuid_of_path(substr(spec.created_by, 5) || '/')
+            and spec.created_by like 'key:%'
+        cross join lateral (values ('day', api_keys.budget_usd_day), ('month', api_keys.budget_usd_month))
+            as budget (period, limit_usd)
     ), bounded as (
         select budgets.*, case period when 'day' then today when 'month' then date_trunc('month', today)::date end as since
         from budgets cross join (values ((now() at time zone 'utc')::date)) as clock (today)

@@ -15,7 +15,11 @@ create table public.api_keys (
     created_at timestamptz not null default now(),
     last_used_at timestamptz,
     expires_at timestamptz,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    -- What may be spent in a day or a month (UTC) on what it hands in; null: no limit of its own. NaN is more than every
+    -- number.
+    budget_usd_day numeric(14, 6) check (budget_usd_day >= 0 and budget_usd_day < 'NaN'),
+    budget_usd_month numeric(14, 6) check (budget_usd_month >= 0 and budget_usd_month < 'NaN')
 );
 -- Policy columns first; then a project's list, newest first.
 create index idx_api_keys_project_id on public.api_keys (project_id, created_at desc, id);

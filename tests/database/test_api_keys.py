@@ -166,8 +166,9 @@ def test_maintainer_sees_all_of_the_key_but_its_hash(world: World) -> None:
     member = maintainer(world)
     create(member)
     ((columns,),) = member.rows("select array_agg(key order by key) from api_keys, json_each(row_to_json(api_keys))")
-    assert columns == ["created_at", "created_by", "expires_at", "id", "last_used_at", "name", "organisation_id",
-                       "prefix", "project_id", "revoked_at", "scopes"]  # fmt: skip
+    assert columns == ["budget_usd_day", "budget_usd_month", "created_at", "created_by", "expires_at", "id",
+                       "last_used_at", "name", "organisation_id", "prefix", "project_id", "revoked_at",
+                       "scopes"]  # fmt: skip
     with forbidden():
         member.rows("select * from private.api_key_hashes")
 
@@ -185,7 +186,8 @@ def test_machines_make_no_keys_and_members_check_none(world: World) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"scopes": []}, {"scopes": ["admin"]}, {"scopes": "specs:read"}, {"scopes": None}, {"name": ""}, {"name": None},
-     {"name": "x" * 101}, {"expires_in_seconds": 0}, {"expires_in_seconds": 10**10}],
+     {"name": "x" * 101}, {"expires_in_seconds": 0}, {"expires_in_seconds": 10**10},
+     {"budget_usd_day": -1}, {"budget_usd_month": "NaN"}, {"budget_usd_day": 10**9}],
 )  # fmt: skip
 def test_key_that_makes_no_sense_is_refused(world: World, wrong: dict[str, Any]) -> None:
     with refused(400, "bad-key"):
@@ -213,11 +215,14 @@ def command(world: World, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_command_makes_lists_and_revokes(world: World) -> None:
-    code, printed, _ = command(world, "create", "--repo", "acme/shop", "--name", "ci", "--expires", "90d", "--json")
+    code, printed, _ = command(world, "create", "--repo", "acme/shop", "--name", "ci", "--expires", "90d",
+                              "--budget-day", "2.5", "--json")  # fmt: skip
     made = json.loads(printed)
+    assert (made["budget_usd_day"], made["budget_usd_month"]) == (2.5, None)
     assert (code, made["repo"], made["scopes"]) == (0, "acme/shop", ["specs:read", "specs:write"])
     code, listed, _ = command(world, "list")
     assert made["id"] in listed
+    assert "2.50" in listed
     assert made["key"] not in listed
     assert re.search(r"never used", listed)
     assert command(world, "revoke", made["id"], "--reason", "test")[0] == 0

@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.database.world import SENDER, World, forbidden, refused
+from tests.database.test_requests import key_of
+from tests.database.world import SENDER, World, forbidden, refused, spec
 
 pytestmark = pytest.mark.database
 
@@ -218,6 +219,53 @@ def test_label_that_several_projects_share_has_one_number_of_places(empty_world:
     first, second = empty_world.ingest()["run_id"], empty_world.ingest(repo="acme/other")["run_id"]
     assert reserve(empty_world, first)["outcome"] == "reserved"
     assert reserve(empty_world, second)["code"] == "label-busy"
+
+
+def by_key(world: World, key: dict[str, Any], **changes: Any) -> str:
+    """A specification that came with this key; its run."""
+    caller = {"kind": "key", "id": key["id"]}
+    answer = world.functions().call("submit_spec_v1", caller=caller, spec=spec(**changes))
+    return str(answer["spec"]["runs"][0]["id"])
+
+
+def test_key_has_a_budget_of_its_own(world: World) -> None:
+    bounded, other = key_of(world, budget_usd_day=10), key_of(world)
+    first, second = by_key(world, bounded), by_key(world, bounded)
+    assert reserve(world, first)["reserved_usd"] == 10
+    assert reserve(world, second)["code"] == "budget-reserved"
+    assert reserve(world, by_key(world, other))["reserved_usd"] is None, "another key's money is none of its"
+    assert reserve(world, world.ingest()["run_id"])["reserved_usd"] is None
+    start(world, first)
+    spend(world, first, 10)
+    [limit] = [one for one in budget(world, first)["limits"] if one["period"] == "day"]
+    assert (limit["scope"], limit["limit_usd"], limit["spent_usd"]) == ("requester", 10, 10)
+    end(world, first)
+    told = reserve(world, second)
+    assert (told["outcome"], told["code"]) == ("refused", "budget-exceeded")
+    assert "requester (10.00 USD a day)" in told["reason"]
+    with world.administration() as operator:
+        [spent] = operator.list_spending("2000-01-01", None)
+    assert (spent["requester"], spent["cost_usd"]) == (f"key:{bounded['id']}", 10)
+
+
+def test_budget_of_an_organisations_key_counts_all_its_projects(world: World) -> None:
+    world.settle("acme/mill")
+    key = key_of(world, repo=None, organisation="acme", budget_usd_month=3)
+    first = by_key(world, key)
+    start(world, first)
+    spend(world, first, 2)
+    end(world, first)
+    assert reserve(world, by_key(world, key, repo="acme/mill"))["reserved_usd"] == 1
+
+
+def test_sender_whose_address_looks_like_a_key_has_no_key(world: World) -> None:
+    key = key_of(world, budget_usd_day=1)
+    with world.administration() as operator:
+        operator.allow_sender("*@example.com", "acme/shop")
+    answer = world.functions().call(
+        "ingest_message_v1", message=world.mail(sender=f"key:{key['id']}@example.com"), specs=[spec()]
+    )
+    assert reserve(world, answer["specs"][0]["runs"][0])["reserved_usd"] is None
 
 
 def test_ended_run_is_given_nothing(world: World) -> None:
