@@ -1,8 +1,8 @@
 """Cold start of each function: from the start of its process to its first successful answer.
 
 Against a functions-framework hello world, started and asked in turn. The answer is a real one: gmail-push looks into a
-mailbox without news, dispatch and notify work an empty outbox off, tick makes its round, health says that it lives. The
-goal is at most 1.7.
+mailbox without news, dispatch and notify work an empty outbox off, tick makes its round, specs lists, mcp tells its
+tools, health says that it lives. The goal is at most 1.7.
 
 Both sides see only what requirements/functions.txt installs, as they do where they are deployed: in a developer's
 environment httpx and structlog import more, because it is there.
@@ -47,6 +47,8 @@ class NotDeployed:
 
 sys.meta_path.insert(0, NotDeployed())
 """
+TOOLS = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}'
+MCP = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 Order = tuple[str, str, bytes, dict[str, str]]  # method, path, body, headers
 
 
@@ -98,6 +100,8 @@ def orders(door: Door) -> dict[str, Callable[[], Order]]:
         "dispatch": work,
         "notify": work,
         "tick": work,
+        "specs": lambda: ("GET", "/specs", b"", {"Authorization": f"Bearer {door.api_key}"}),
+        "mcp": lambda: ("POST", "/", TOOLS, {"Authorization": f"Bearer {door.api_key}", **MCP}),
         "health": lambda: ("GET", "/health", b"", {}),
     }
 

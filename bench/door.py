@@ -60,6 +60,7 @@ class Door:
         self.ports = choose_ports(fixed=False)
         self.jwk = generate_signing_jwk()
         self.publishable_key = generate_opaque_key("publishable")
+        self.api_key = ""
 
     def __enter__(self) -> Self:
         try:
@@ -200,6 +201,8 @@ class Door:
             self.mailbox_id = operator.create_mailbox(MAILBOX)["mailbox_id"]
             operator.create_project({"repo": REPO})
             operator.allow_sender(SENDER, REPO, {"daily_limit": 1_000_000})
+            key = {"name": "bench", "scopes": ["specs:read"], "repo": REPO}
+            self.api_key = str(operator.create_api_key(key)["key"])
         newest = self.google.get(f"/_double/mailbox/{MAILBOX}/messages").json()[-1]["history_id"]
         self.rpc("renew_mailbox_v1", mailbox_id=self.mailbox_id, history_id=newest, watch_expires_at="2099-01-01")
 
