@@ -72,6 +72,10 @@ class FunctionsStore(AgentCalls, ControlCalls, LetterCalls, SubmissionCalls):
             retry_after_seconds=retry_after_seconds,
         )
 
+    def bury_outbox(self, outbox_id: str, lease_id: str, error: str) -> Row:
+        """A claimed row that no further try could carry out: {dead}, false when the lease was lost."""
+        return self._call("bury_outbox_v1", dict, id=outbox_id, lease_id=lease_id, error=error)
+
     def describe_run(self, run_id: str) -> Row:
         """Raises NotFound."""
         return self._call("describe_run_v1", dict, run_id=run_id)

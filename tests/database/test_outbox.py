@@ -140,8 +140,42 @@ def test_run_that_can_never_be_dispatched_fails_and_is_reported(world: World) ->
 
 
 def test_unknown_row_cannot_be_retried(world: World) -> None:
-    with refused(404, "outbox-row-not-found"):
-        world.functions().call("retry_outbox_v1", id=str(uuid.uuid4()), lease_id=str(uuid.uuid4()), error="x")
+    for verb in ("retry_outbox_v1", "bury_outbox_v1"):
+        with refused(404, "outbox-row-not-found"):
+            world.functions().call(verb, id=str(uuid.uuid4()), lease_id=str(uuid.uuid4()), error="x")
+
+
+def test_row_that_no_try_could_carry_out_is_dead_at_once_and_an_operator_can_have_it_tried_again(world: World) -> None:
+    fill(world, 1)
+    (row,) = claim(world)
+    taken = {"id": row["id"], "lease_id": row["lease_id"]}
+    bury = [world.functions().call("bury_outbox_v1", **taken, error="550 no such user") for _ in range(2)]
+    assert bury == [{"dead": True}] * 2
+    assert world.one("select state, attempts, last_error, dead_at is not null from outbox") == (
+        "DEAD", 1, "550 no such user", True,
+    )  # fmt: skip
+    assert world.value("select count(*) from audit_log where action = 'bury_outbox'") == 1
+    make_due(world)
+    assert claim(world) == []
+    world.execute("select requeue_outbox_v1(%s)", row["id"])
+    assert [again["id"] for again in claim(world)] == [row["id"]]
+
+
+def test_worker_whose_lease_was_lost_buries_nothing(world: World) -> None:
+    fill(world, 1)
+    (late,) = claim(world)
+    make_due(world)
+    (now,) = claim(world)
+    answer = world.functions().call("bury_outbox_v1", id=late["id"], lease_id=late["lease_id"], error="x")
+    assert answer == {"dead": False}
+    assert world.functions().call("finish_outbox_v1", id=now["id"], lease_id=now["lease_id"], result={}) is True
+
+
+def test_work_order_that_is_buried_ends_its_run(world: World) -> None:
+    made = world.ingest()
+    (row,) = claim(world, kinds=("dispatch",))
+    world.functions().call("bury_outbox_v1", id=row["id"], lease_id=row["lease_id"], error="no such workflow")
+    assert world.one("select result from runs where id = %s", made["run_id"]) == ("FAILED",)
 
 
 def test_kinds_are_kept_apart(world: World) -> None:

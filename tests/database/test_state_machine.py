@@ -321,6 +321,12 @@ class Verbs(RuleBasedStateMachine):
         for row in self.functions.call("claim_outbox_v1", kinds=[kind], limit=2, lease_seconds=60):
             self.leases.append((row["id"], row["lease_id"]))
 
+    @rule(number=NUMBERS)
+    def give_up(self, number: int) -> None:
+        if self.leases:
+            outbox_id, lease_id = choose(number, self.leases)
+            self.attempt(self.functions, "bury_outbox_v1", id=outbox_id, lease_id=lease_id, error="x")
+
     @rule(number=NUMBERS, well=st.sampled_from([True, False, None]))
     def settle(self, number: int, well: bool | None) -> None:
         if not self.leases:

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from controlplane.errors import AicdError, BrokenPromise, OutsideError
+from controlplane.errors import AicdError, BrokenPromise, CallerError, OutsideError
 from functions._shared.ports import OutboxStore, Row
 
 log = structlog.get_logger(__name__)
@@ -52,10 +52,16 @@ class NotYet(Exception):
         self.reason = reason
 
 
+class GivenUp(CallerError):
+    """Trying again would change nothing; the row is a dead letter at once, for its operator to look at."""
+
+    default_code = "given-up"
+
+
 @dataclass(frozen=True)
 class Work:
     """One kind, and how a row of it is carried out; the result is kept with the row. After eight failures the
-    database gives a row up and tells whom it concerns. Raising `NotYet` puts the row off."""
+    database gives a row up and tells whom it concerns; after a `GivenUp` at once. Raising `NotYet` puts the row off."""
 
     kind: str
     carry_out: Callable[[Row, Lease], dict[str, Any]]
@@ -109,8 +115,10 @@ def _postpone(store: OutboxStore, work: Work, row: Row, wait: NotYet) -> str:
 
 
 def _retry(store: OutboxStore, work: Work, row: Row, error: AicdError) -> str:
+    taken, told = (str(row["id"]), str(row["lease_id"])), f"{error.code}: {error}"[:1_000]
     wish = error.retry_after_seconds if isinstance(error, OutsideError) else None
-    answer = store.retry_outbox(str(row["id"]), str(row["lease_id"]), f"{error.code}: {error}"[:1_000], wish)
+    hopeless = isinstance(error, GivenUp)
+    answer = store.bury_outbox(*taken, told) if hopeless else store.retry_outbox(*taken, told, wish)
     dead = bool(answer.get("dead"))
     log.warning("outbox row failed", outbox_id=row["id"], kind=work.kind, code=error.code, reason=str(error), dead=dead)
-    return "dead" if dead else "retried"
+    return "dead" if dead else "lost" if hopeless else "retried"

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from functions._shared.outbox.drain import GivenUp, Lease, Work, drain_outbox
+from functions._shared.ports import Row
 from local.administration import Administration
 
 SEND = "gmail.users.messages.send"
@@ -130,3 +132,14 @@ def test_thread_that_is_gone_does_not_keep_the_mail(line: Any) -> None:
     line.ingest(gmail_thread_id="ffffffffffffffff")
     line.call(line.function("notify"))
     assert len(line.sent()) == 1
+
+
+def test_row_that_its_worker_gives_up_is_a_dead_letter_after_one_attempt(line: Any) -> None:
+    line.ingest()
+
+    def carry_out(_row: Row, _lease: Lease) -> dict[str, Any]:
+        raise GivenUp("There is no such user.", code="no-such-user")
+
+    counts = drain_outbox(line.store, Work("notify", carry_out)).as_json()
+    assert (counts["claimed"], counts["dead"], counts["retried"]) == (1, 1, 0)
+    assert outbox(line) == [("DEAD", 1, "no-such-user: There is no such user.")]
