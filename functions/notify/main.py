@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import functions_framework
 
-from functions._shared.bucket import read_bucket
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
 from functions._shared.outbox.drainer import Drainer
-from functions._shared.outbox.notifying import Sending, notify_work
-from functions._shared.settings import Environment, GoogleSettings, SupabaseSettings
-from functions._shared.wiring import NOTICE_DOMAIN, open_mailboxes, open_store, read_caller_proof
+from functions._shared.outbox.telling import TellingSettings, open_notify_work
+from functions._shared.settings import Environment, SupabaseSettings
+from functions._shared.wiring import open_store, read_caller_proof
 
 if TYPE_CHECKING:
     import flask
@@ -26,12 +25,10 @@ def wire() -> Drainer:
     environment = Environment(os.environ)
     proof = read_caller_proof(environment)
     supabase = SupabaseSettings.read(environment)
-    google = GoogleSettings.read(environment)
-    domain = environment.text("AICD_NOTICE_DOMAIN", NOTICE_DOMAIN)
-    bucket = read_bucket(environment)
+    telling = TellingSettings.read(environment)
     environment.check()
     store = open_store(supabase)
-    return Drainer(proof, store, (notify_work(store, Sending(open_mailboxes(google), domain, bucket)),))
+    return Drainer(proof, store, (open_notify_work(store, telling),))
 
 
 @functions_framework.http

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import functions_framework
 
-from functions._shared.bucket import read_bucket
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
 from functions._shared.outbox.cancelling import cancel_work
 from functions._shared.outbox.dispatching import dispatch_work
-from functions._shared.outbox.notifying import Sending, notify_work
+from functions._shared.outbox.telling import TellingSettings, open_notify_work
 from functions._shared.settings import (
     TRUSTED_AUTHSERV_ID,
     Environment,
@@ -21,7 +20,7 @@ from functions._shared.settings import (
     GoogleSettings,
     SupabaseSettings,
 )
-from functions._shared.wiring import NOTICE_DOMAIN, open_intake, open_mailboxes, open_store, read_caller_proof
+from functions._shared.wiring import open_intake, open_store, read_caller_proof
 from functions._shared.workflows.github import GitHubWorkflows
 from functions.tick.safety_net import SafetyNet, TickSettings
 
@@ -42,7 +41,6 @@ def wire() -> SafetyNet:
     google = GoogleSettings.read(environment)
     github = GitHubSettings.read(environment)
     authserv_id = environment.text("AICD_TRUSTED_AUTHSERV_ID", TRUSTED_AUTHSERV_ID)
-    domain = environment.text("AICD_NOTICE_DOMAIN", NOTICE_DOMAIN)
     settings = TickSettings(
         topic=environment.text("GMAIL_TOPIC"),
         poll_after_seconds=environment.seconds("AICD_POLL_AFTER_SECONDS", POLL_AFTER_SECONDS),
@@ -50,17 +48,22 @@ def wire() -> SafetyNet:
     )
     plans_letters = environment.switch("AICD_PLANNER", default=True)
     verifies_dkim = environment.switch("AICD_VERIFY_DKIM", default=False)
-    bucket = read_bucket(environment)
+    telling = TellingSettings.read(environment, google)
     environment.check()
     store = open_store(supabase)
     workflows = GitHubWorkflows(github)
     work = (
         cancel_work(store, workflows),
         dispatch_work(store, workflows),
-        notify_work(store, Sending(open_mailboxes(google), domain, bucket)),
+        open_notify_work(store, telling),
     )
     intake = open_intake(
-        store, google, authserv_id, plans_letters=plans_letters, verifies_dkim=verifies_dkim, notice_domain=domain
+        store,
+        google,
+        authserv_id,
+        plans_letters=plans_letters,
+        verifies_dkim=verifies_dkim,
+        notice_domain=telling.domain,
     )
     return SafetyNet(proof, store, intake, work, settings)
 

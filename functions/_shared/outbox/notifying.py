@@ -1,7 +1,7 @@
 """A notify row carried out: the mail composed, and sent once in the requester's thread.
 
 The database names the recipient: the proven sender of an allow-listed mail, or nobody. The Message-ID is made of the
-outbox row's id, so that a second attempt can see whether the first one's mail went out.
+outbox row's id, so that a second attempt can see whether the first one's mail went out, where the sender can look.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Any
 
 from controlplane.errors import NotFound
 from functions._shared.bucket import Bucket
-from functions._shared.gmail.port import Mailbox
 from functions._shared.notices.compose import compose_mail
 from functions._shared.notices.headers import may_join_thread
 from functions._shared.notices.links import sign_links
 from functions._shared.notices.notice import Notice, read_notice
+from functions._shared.notices.senders.port import Sender
 from functions._shared.outbox.drain import Lease, Work
 from functions._shared.ports import NotifyStore, Row
 
 
 @dataclass(frozen=True)
 class Sending:
-    """`domain` is the right side of our Message-IDs; it need not exist, but must never change. `bucket` signs links to
-    artifacts that are not in Storage."""
+    """`open_sender` gives a mailbox's own. `domain` is the right side of our Message-IDs; it need not exist, but must
+    never change. `bucket` signs links to artifacts that are not in Storage."""
 
-    gmail: Callable[[str], Mailbox]
+    open_sender: Callable[[str], Sender]
     domain: str
     bucket: Bucket | None = None
 
@@ -45,20 +45,21 @@ def send_notice(row: Row, lease: Lease, store: NotifyStore, sending: Sending) ->
         notice = None
     if notice is None:
         return {"outcome": "nothing-to-send"}
-    gmail = sending.gmail(notice.mailbox)
+    sender = sending.open_sender(notice.mailbox)
     mail = compose_mail(notice, sign_links(notice, store, sending.bucket), sending.domain)
     if int(row["attempts"]) > 1:
-        sent = gmail.find_sent(str(mail["Message-ID"]))
+        # By SMTP nothing is ever found: there the mail goes out once more, with the Message-ID that it had.
+        sent = sender.find_sent(str(mail["Message-ID"]))
         if sent:
-            return {"outcome": "already-sent", "gmail_id": sent}
+            return {"outcome": "already-sent", "sent_id": sent}
     lease.require()
-    return {"outcome": "sent", "gmail_id": _send(gmail, bytes(mail), notice), "template": notice.template}
+    return {"outcome": "sent", "sent_id": _send(sender, bytes(mail), notice), "template": notice.template}
 
 
-def _send(gmail: Mailbox, mail: bytes, notice: Notice) -> str:
+def _send(sender: Sender, mail: bytes, notice: Notice) -> str:
     if not may_join_thread(notice):
-        return gmail.send(mail, None)
+        return sender.send(mail, None)
     try:
-        return gmail.send(mail, notice.thread_id)
+        return sender.send(mail, notice.thread_id)
     except NotFound:  # the thread was deleted from our side; the requester still has his
-        return gmail.send(mail, None)
+        return sender.send(mail, None)

@@ -24,6 +24,7 @@ import httpx
 import psycopg
 import pytest
 import stamina
+import structlog
 from pydantic import SecretStr
 from werkzeug.test import Client
 
@@ -293,6 +294,13 @@ def letter(subject: str = "A greeting", sender: str = SENDER, spec: str | None =
 def letter_fixture() -> Callable[..., EmailMessage]:
     """Writes mails: letter(subject=…, sender=…, spec=…)."""
     return letter
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """What was written since the last look. The logger was made with a stream that ends with the test."""
+    yield lambda: "".join(capfd.readouterr())
+    structlog.reset_defaults()
 
 
 TABLES = "messages, outbox, specs, sprints, runs, artifacts, status_events, senders, mailboxes, projects"

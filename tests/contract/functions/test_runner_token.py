@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-import structlog
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
@@ -80,13 +79,6 @@ class Desk:
 
     def minted(self) -> int:
         return int(self.line.rows("select count(*) from private.exchanged_identities")[0][0])
-
-
-@pytest.fixture
-def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
-    """What was written since the last look. The logger was made with a stream that ends with the test."""
-    yield lambda: "".join(capfd.readouterr())
-    structlog.reset_defaults()
 
 
 def dispatch(line: Any, run_id: str) -> int:
