@@ -102,6 +102,10 @@ class FunctionsStore(AgentCalls, ControlCalls, LetterCalls, SubmissionCalls):
         """Raises NotFound."""
         return self._call("describe_notice_v1", dict, outbox_id=outbox_id)
 
+    def copy_notice(self, outbox_id: str, channel: str) -> bool:
+        """Have a notice told in a channel, too, by a row of its own; False where it is told there already."""
+        return self._call("copy_notice_v1", bool, outbox_id=outbox_id, channel=channel)
+
     def put_spec(self, spec_id: str, content: bytes, content_type: str) -> str:
         """Store a specification as received; its path. Raises Conflict when other bytes have this id."""
         path = f"{spec_id}/source"

@@ -57,9 +57,11 @@ class DispatchStore(OutboxStore, Protocol):
 
 
 class NotifyStore(OutboxStore, Protocol):
-    """What writing mails needs."""
+    """What telling people needs."""
 
     def describe_notice(self, outbox_id: str) -> Row: ...
+
+    def copy_notice(self, outbox_id: str, channel: str) -> bool: ...
 
     def sign_artifact(self, path: str, seconds: int, download_name: str) -> str: ...
 

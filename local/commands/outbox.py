@@ -72,7 +72,7 @@ def _row_id(text: str) -> str:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    kind = f"{row['kind']} {row['template'] or ''}".strip()
+    kind = " ".join(word for word in (row["kind"], row["template"], row["channel"]) if word)
     when = row["dead_at"] or row["leased_until"] or row["next_attempt_at"] or row["done_at"]
     about = " ".join(word for word in (row["repo"], row["requester"]) if word)
     error = " ".join((row["last_error"] or WITHOUT_AN_ERROR).split())

@@ -5,7 +5,7 @@
 create function private.describe_outbox(p_row public.outbox) returns jsonb
 language sql stable set search_path = '' as $$
     select jsonb_build_object('id', p_row.id, 'kind', p_row.kind, 'template', p_row.payload ->> 'template',
-        'state', p_row.state, 'attempts', p_row.attempts, 'last_error', p_row.last_error,
+        'channel', p_row.payload ->> 'channel', 'state', p_row.state, 'attempts', p_row.attempts, 'last_error', p_row.last_error,
         'created_at', p_row.created_at, 'next_attempt_at', case p_row.state when 'PENDING' then p_row.next_attempt_at end,
         'leased_until', case when p_row.lease_expires_at > now() then p_row.lease_expires_at end,
         'done_at', p_row.done_at, 'dead_at', p_row.dead_at, 'correlation_id', p_row.correlation_id,

@@ -215,6 +215,7 @@ def test_only_the_granted_verbs_can_be_executed(peopled: Peopled) -> None:
         "describe_run_trust_v1", "claim_identity_v1", "answer_sprint_v1", "wake_sprints_v1", "check_api_key_v1",
         "expire_rows_v1", "begin_request_v1", "finish_request_v1", "find_repository_v1",
         "ingest_reply_v1", "reserve_budget_v1", "postpone_outbox_v1", "bury_outbox_v1",
+        "copy_notice_v1",
         "open_key_call_v1", "open_webhook_call_v1", "check_submission_v1", "submit_spec_v1", "begin_upload_v1",
         "describe_upload_v1", "search_specs_for_v1", "show_spec_for_v1", "record_github_event_v1",
         "fail_mailbox_v2", "heal_mailbox_v1", "show_plan_for_v1", "find_runs_for_v1",

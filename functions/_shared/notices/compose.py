@@ -73,20 +73,20 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "money": _money,
-        "duration": _duration,
+        "money": money,
+        "duration": duration,
         "bytesize": _bytesize,
-        "status_word": _status_word,
-        "criterion": _criterion,
+        "status_word": status_word,
+        "criterion": criterion,
     }
     return environment
 
 
-def _money(amount: float) -> str:
+def money(amount: float) -> str:
     return f"US$ {amount:.2f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -100,9 +100,9 @@ def _bytesize(size: int | None) -> str:
     return f"{size} B" if size < 1_000 else f"{size / 1_000:.0f} kB" if size < 1_000_000 else f"{size / 1e6:.1f} MB"
 
 
-def _criterion(name: str) -> str:
+def criterion(name: str) -> str:
     return CRITERIA.get(name, name)
 
 
-def _status_word(status: str) -> str:
+def status_word(status: str) -> str:
     return {"passed": "met", "failed": "not met", "not_measured": "not measured"}.get(status, status)

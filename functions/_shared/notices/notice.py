@@ -80,7 +80,7 @@ class RunFacts(Noun):
 
 
 class Notice(Noun):
-    """One mail to one person."""
+    """One mail to one person, or, where both addresses are empty, one message in a channel."""
 
     outbox_id: str
     template: Template
@@ -115,6 +115,15 @@ def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None
     mailbox = text(description.get("mailbox_email"), 320).strip()
     if not _ADDRESS.fullmatch(recipient) or not _ADDRESS.fullmatch(mailbox) or recipient.lower() == mailbox.lower():
         return None
+    return _read(outbox_id, description, mailbox, recipient)
+
+
+def read_announcement(outbox_id: str, description: Mapping[str, Any]) -> Notice:
+    """The same for a channel: whether anybody can have it by mail makes no difference."""
+    return _read(outbox_id, description, "", "")
+
+
+def _read(outbox_id: str, description: Mapping[str, Any], mailbox: str, recipient: str) -> Notice:
     spec, sprint = mapping(description.get("spec")), mapping(description.get("sprint"))
     told = list(items(description.get("problems"), MOST_PROBLEMS))
     return Notice(

@@ -1,7 +1,7 @@
 """How people are told, for the functions that do it (notify and tick): the settings, and the work made of them.
 
 `AICD_MAIL_SENDER` is `gmail` or `smtp`; where it is not set, an AICD_SMTP_URL means SMTP. Mail is read by Gmail in any
-case, so a deployment may take in by the one and answer by the other.
+case, so a deployment may take in by the one and answer by the other. Which channels are told: slack/hooks.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from functions._shared.bucket import Bucket, read_bucket
 from functions._shared.notices.senders.smtp_server import SmtpServer, read_smtp_server
 from functions._shared.settings import Environment, GoogleSettings
+from functions._shared.slack.hooks import SlackHooks, read_slack_hooks
 from functions._shared.wiring import NOTICE_DOMAIN, open_mailboxes
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class TellingSettings:
     sender: GoogleSettings | SmtpServer
     domain: str
     bucket: Bucket | None
+    slack: SlackHooks
 
     @classmethod
     def read(cls, environment: Environment, google: GoogleSettings | None = None) -> TellingSettings:
@@ -36,6 +38,7 @@ class TellingSettings:
             sender=_read_sender(environment, google),
             domain=environment.text("AICD_NOTICE_DOMAIN", NOTICE_DOMAIN),
             bucket=read_bucket(environment),
+            slack=read_slack_hooks(environment),
         )
 
 
@@ -43,7 +46,8 @@ def open_notify_work(store: NotifyStore, settings: TellingSettings) -> Work:
     """The work of kind `notify`, for both functions that do it. Call `environment.check()` before."""
     from functions._shared.outbox.notifying import Sending, notify_work
 
-    return notify_work(store, Sending(_open_senders(settings.sender), settings.domain, settings.bucket))
+    senders = _open_senders(settings.sender)
+    return notify_work(store, Sending(senders, settings.domain, settings.bucket, settings.slack))
 
 
 def _read_sender(environment: Environment, google: GoogleSettings | None) -> GoogleSettings | SmtpServer:

@@ -11,7 +11,6 @@ User and password are percent-encoded as in any URL, and may both be left out.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -19,6 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import SecretStr
 
 from controlplane.logs import hide_secret
+from functions._shared.loopback import is_loopback
 
 if TYPE_CHECKING:
     from functions._shared.settings import Environment
@@ -74,11 +74,3 @@ def _problem(parts: SplitResult, user: str, password: str) -> str:
     if SCHEMES[parts.scheme][0] == "none" and not is_loopback(parts.hostname):
         return "would send mail and password without TLS; use smtps:// or smtp+starttls://"
     return ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this name is the machine itself, by its form: nothing is looked up."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

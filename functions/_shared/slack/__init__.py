@@ -1,0 +1,1 @@
+"""What happens to a specification, told in a Slack-compatible channel."""
