@@ -11,6 +11,7 @@ import functions_framework
 from controlplane.store.connection import Connection, connect
 from controlplane.store.submissions import MemberCalls
 from functions._shared.api.callers import Callers, presented_token
+from functions._shared.api.cors import read_origins, share
 from functions._shared.api.submit import Intake
 from functions._shared.bucket import read_bucket
 from functions._shared.endpoint import serve
@@ -36,6 +37,7 @@ def wire() -> Api:
     supabase = SupabaseSettings.read(environment)
     plans_letters = environment.switch("AICD_PLANNER", default=True)
     bucket = read_bucket(environment)
+    read_origins(environment)  # so that `check` tells what is wrong with them
     environment.check()
     store = open_store(supabase)
     connection = Connection(url=supabase.url, publishable_key=supabase.publishable_key)
@@ -49,9 +51,20 @@ def wire() -> Api:
     )
 
 
+@functools.cache
+def origins() -> frozenset[str]:
+    """The origins whose pages may call; none where they cannot be read."""
+    return read_origins(Environment(os.environ))
+
+
 @functions_framework.http
 def main(request: flask.Request) -> Rendered:
     """/specs and below, and /openapi.json."""
+    return share(request, origins(), lambda: answer_call(request))
+
+
+def answer_call(request: flask.Request) -> Rendered:
+    """What is said to everybody, wherever he calls from."""
     if request.path == "/openapi.json" and request.method in ("GET", "HEAD"):
         from functions.specs.openapi import render
 

@@ -66,7 +66,8 @@ SPEC_ID = {
 DESCRIPTION = """\
 Hand in a specification, and follow it until its pull request is open. Every answer is `{"data", "meta", "errors"}`; an
 error has a stable `code`, a `message` with its fix, and the place where there is one. 100 requests a minute for each
-caller; 429 comes with `Retry-After`. docs/api.md has examples for curl and for the official `supabase` client."""
+caller; 429 comes with `Retry-After`. Pages of the origins in AICD_CORS_ORIGINS may call from a browser (CORS); none may
+by default. docs/api.md has examples for curl and for the official `supabase` client, and the signed webhook."""
 
 
 @functools.cache
