@@ -74,7 +74,7 @@ def test_health_starts_without_an_environment_and_is_alive(urls: dict[str, str])
 
 
 def test_importing_a_function_loads_no_heavy_library() -> None:
-    heavy = "googleapiclient github supabase google.auth requests lxml anthropic"
+    heavy = "googleapiclient github supabase google.auth requests lxml anthropic smtplib httpx"
     imports = "; ".join(f"import functions.{name}.main" for name in NAMES)
     script = f"{imports}; import sys; print([name for name in {heavy.split()!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
