@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from action.contradictions import find_contradictions
 from controlplane.errors import UsageError
 from controlplane.s3 import S3Store, parse_store
 
@@ -80,6 +80,24 @@ class AgentInputs(_Group):
     timeout_minutes: Annotated[float, Field(gt=0, le=7200, allow_inf_nan=False)] = 60
 
 
+class ClaudeInputs(_Group):
+    """Where the Claude API is, and who this job is there when it has an identity instead of a key.
+
+    The audience is what the identity token is asked for; a federation rule names the same one.
+    """
+
+    anthropic_base_url: str = ""
+    anthropic_federation_rule_id: Annotated[str, Field(pattern=r"^$|^fdrl_[A-Za-z0-9]+$")] = ""
+    anthropic_organization_id: Uuid = ""
+    anthropic_service_account_id: Annotated[str, Field(pattern=r"^$|^svac_[A-Za-z0-9]+$")] = ""
+    anthropic_workspace_id: Annotated[str, Field(pattern=r"^$|^default$|^wrkspc_[A-Za-z0-9]+$")] = ""
+    anthropic_identity_audience: str = "https://api.anthropic.com"
+
+    @property
+    def is_federated(self) -> bool:
+        return bool(self.anthropic_federation_rule_id)
+
+
 class JudgeInputs(_Group):
     """What is measured, and against what."""
 
@@ -145,6 +163,11 @@ class GitHubContext(_Group):
     step_summary: Path | None = None
 
     @property
+    def has_identity(self) -> bool:
+        """Whether this job may ask GitHub for an ID token."""
+        return bool(self.id_token_url and self.id_token_request_token.get_secret_value())
+
+    @property
     def run_url(self) -> str:
         """The page of this workflow run; empty outside GitHub."""
         known = self.actions and self.repository and self.run_id
@@ -155,13 +178,15 @@ class Settings(_Group):
     """Everything an entry point was told.
 
     `run_directory` is the run folder (docs/architecture.md), from AICD_RUN_DIR; `cache_directory` keeps environments
-    between runs, from AICD_CACHE_DIR. `claude_url` is where the Messages API is, from ANTHROPIC_BASE_URL (blank:
-    Anthropic's own); `mcp_variables` are AICD_MCP_…, the only ones that `mcp-config` may name.
+    between runs, from AICD_CACHE_DIR. `claude_url` is where the Messages API is, from `anthropic-base-url`, else
+    ANTHROPIC_BASE_URL (blank: Anthropic's own). `identity_file` is ANTHROPIC_IDENTITY_TOKEN_FILE, where something else
+    than GitHub says who the job is. `mcp_variables` are AICD_MCP_…, the only ones that `mcp-config` may name.
     """
 
     run: RunInputs = RunInputs()
     control_plane: ControlPlaneInputs = ControlPlaneInputs()
     agent: AgentInputs = AgentInputs()
+    claude: ClaudeInputs = ClaudeInputs()
     judge: JudgeInputs = JudgeInputs()
     target: TargetInputs = TargetInputs()
     handover: HandoverInputs = HandoverInputs()
@@ -170,6 +195,7 @@ class Settings(_Group):
     run_directory: Path = Path(".aicd/run")
     cache_directory: Path | None = None
     claude_url: str = ""
+    identity_file: Path | None = None
     mcp_variables: Mapping[str, SecretStr] = Field(default_factory=dict, repr=False)
 
     def secrets(self) -> tuple[str, ...]:
@@ -196,13 +222,14 @@ class Settings(_Group):
     @property
     def exchanges_identity(self) -> bool:
         """Whether this job's token is exchanged for its ID token, rather than given as a secret."""
-        return bool(self.control_plane.token_url) and _has_identity(self.github)
+        return bool(self.control_plane.token_url) and self.github.has_identity
 
 
 INPUT_GROUPS: dict[str, type[_Group]] = {
     "run": RunInputs,
     "control_plane": ControlPlaneInputs,
     "agent": AgentInputs,
+    "claude": ClaudeInputs,
     "judge": JudgeInputs,
     "target": TargetInputs,
     "handover": HandoverInputs,
@@ -240,8 +267,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         groups["github"] = _github(environment)
     except ValidationError as error:
         problems += [f"GITHUB_{str(p['loc'][0]).upper()}: {p['msg']}" for p in error.errors()]
+    told_url = environment.get(variable_of("anthropic-base-url"), "").strip()
+    claude_url = told_url or environment.get("ANTHROPIC_BASE_URL", "")
+    identity_file = environment.get("ANTHROPIC_IDENTITY_TOKEN_FILE", "").strip()
     if not problems:
-        problems = _contradictions(groups)
+        problems = find_contradictions(groups, claude_url, identity_file)
     if problems:
         raise UsageError("The inputs cannot be used: " + "; ".join(problems) + ".", "Correct them in the workflow.")
     cache = environment.get("AICD_CACHE_DIR", "")
@@ -249,65 +279,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         **groups,
         run_directory=_run_directory(environment),
         cache_directory=Path(cache).absolute() if cache else None,
-        claude_url=environment.get("ANTHROPIC_BASE_URL", ""),
+        claude_url=claude_url,
+        identity_file=Path(identity_file) if identity_file else None,
         mcp_variables={name: SecretStr(value) for name, value in environment.items() if name.startswith("AICD_MCP_")},
     )
 
 
 def _sentence(field: str, message: str) -> str:
     return f"input '{field.replace('_', '-')}': {message.removeprefix('Value error, ')}"
-
-
-def _contradictions(groups: Mapping[str, Any]) -> list[str]:
-    """What each input alone allows and together makes no sense."""
-    run, control, target = groups["run"], groups["control_plane"], groups["target"]
-    problems = []
-    if control.supabase_url and not control.supabase_publishable_key:
-        problems.append("input 'supabase-publishable-key' is missing beside 'supabase-url'")
-    if control.supabase_url and not control.supabase_token.get_secret_value():
-        problems += _missing_identity(control.token_url, groups["github"])
-    if control.token_url and not _is_safe(control.token_url):
-        problems.append("input 'token-url': an ID token is sent there, so it must be an https address")
-    if control.supabase_url and run.mode == "deliver" and not run.run_id:
-        problems.append("input 'run-id' is missing beside 'supabase-url'")
-    if target.auto_merge:
-        problems.append("input 'auto-merge': not offered yet; use the repository's own auto-merge")
-    return problems + _unusable_store(groups["artifacts"])
-
-
-def _unusable_store(artifacts: ArtifactInputs) -> list[str]:
-    """What the first verb can see; only publish and finish are given the secret half of the keys."""
-    try:
-        place = artifacts.place
-    except UsageError as error:
-        return [f"inputs 'artifact-store', 's3-endpoint', 's3-region': {error.message} {error.fix}".rstrip(".")]
-    if place is not None and not artifacts.s3_access_key_id:
-        return ["input 's3-access-key-id' is missing beside 'artifact-store'"]
-    return []
-
-
-def _missing_identity(token_url: str, github: GitHubContext) -> list[str]:
-    if not token_url:
-        return [
-            "input 'token-url' is missing beside 'supabase-url' (the address of runner-token), or else "
-            "'supabase-token' (mint one with `aicd token mint --role runner`)"
-        ]
-    if not _has_identity(github):
-        return [
-            "input 'token-url': this job may not ask GitHub for an ID token (give it `permissions: id-token: write`), "
-            "and there is no 'supabase-token' either"
-        ]
-    return []
-
-
-def _has_identity(github: GitHubContext) -> bool:
-    return bool(github.id_token_url and github.id_token_request_token.get_secret_value())
-
-
-def _is_safe(address: str) -> bool:
-    parts = urlsplit(address)
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    return bool(parts.hostname) and (parts.scheme == "https" or (local and parts.scheme == "http"))
 
 
 def _github(environment: Mapping[str, str]) -> GitHubContext:

@@ -1,4 +1,4 @@
-"""Who this job is: GitHub's word for it, and the run's token that runner-token gives for that word."""
+"""Who this job is: GitHub's word for it, and the tokens that runner-token and the Claude API give for that word."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from controlplane.errors import CallerError, OutsideError
 
 TIMEOUT_SECONDS = 10.0
-PERMISSION = "Give the job `permissions: id-token: write`, or set `supabase-token`."
+PERMISSION = "Give the job `permissions: id-token: write`, or set `{instead}`."
 
 
 class IdentityRefused(CallerError):
@@ -24,10 +24,11 @@ class IdentityRefused(CallerError):
 
 @dataclass(frozen=True)
 class IdentityService:
-    """What the runner tells a job whose permissions hold `id-token: write`."""
+    """What the runner tells a job whose permissions hold `id-token: write`. `instead`: the input that does without."""
 
     url: str
     request_token: SecretStr
+    instead: str = "supabase-token"
 
     def fetch(self, audience: str) -> str:
         """A new ID token for this audience, a secret. Raises OutsideError, or IdentityRefused for good."""
@@ -40,7 +41,8 @@ class IdentityService:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _unavailable(type(error).__name__) from error
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise IdentityRefused(f"GitHub gives this job no ID token (HTTP {answer.status_code}).", PERMISSION)
+            fix = PERMISSION.format(instead=self.instead)
+            raise IdentityRefused(f"GitHub gives this job no ID token (HTTP {answer.status_code}).", fix)
         if answer.status_code != httpx.codes.OK:
             raise _unavailable(f"HTTP {answer.status_code}")
         try:

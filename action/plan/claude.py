@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import SecretStr
-
 from action.money import Usage
 from action.money.meter import Meter
 from action.plan.troubles import explain, foreign_errors, may_have_cost
@@ -25,6 +23,8 @@ from controlplane.noun import Noun
 if TYPE_CHECKING:
     import anthropic
 
+    from action.build.agents.claude.key import Credential
+
 DEFAULT_MODEL = "claude-opus-5-5"
 # More than a plan needs, and little enough for its price to be kept back.
 MOST_OUTPUT_TOKENS = 20_000
@@ -33,9 +33,6 @@ TIMEOUT_SECONDS = 120.0
 TRIES = 3
 # The events that say what an answer costs; the SDK makes more of them, which hold the same again.
 COUNTED = ("message_start", "content_block_delta", "message_delta", "message_stop")
-# A subscription's token is told from an API key by its beginning; it needs a beta flag.
-SUBSCRIPTION_PREFIX = "sk-ant-oat"
-SUBSCRIPTION_BETA = "oauth-2025-04-20"
 
 Turn = Mapping[str, Any]
 
@@ -63,24 +60,25 @@ class Reply(Noun):
 
 
 class Claude:
-    """One model with one key. The address is ANTHROPIC_BASE_URL's, which the SDK reads.
+    """One model with one key. Without `url` the address is ANTHROPIC_BASE_URL's, which the SDK reads.
 
     Raises CallerError at once where the `anthropic` package is not installed.
     """
 
     def __init__(
         self,
-        key: SecretStr,
+        key: Credential,
         model: str,
         purse: Purse,
         *,
         sleep: Callable[[float], None] = time.sleep,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        url: str = "",
     ) -> None:
         self.model = model
         self._purse = purse
         self._sleep = sleep
-        self._client = _open_client(key.get_secret_value(), timeout_seconds)
+        self._client = _open_client(key, timeout_seconds, url)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -141,7 +139,7 @@ class Claude:
                 self._purse.write_off(size)
 
 
-def _open_client(key: str, timeout_seconds: float) -> anthropic.Anthropic:
+def _open_client(key: Credential, timeout_seconds: float, url: str) -> anthropic.Anthropic:
     try:
         import anthropic
     except ImportError as error:
@@ -150,7 +148,6 @@ def _open_client(key: str, timeout_seconds: float) -> anthropic.Anthropic:
             "Install requirements/agent.txt in the environment that AICD_PYTHON names, or leave AICD_PYTHON unset.",
             "planner-missing",
         ) from error
-    if key.startswith(SUBSCRIPTION_PREFIX):
-        beta = {"anthropic-beta": SUBSCRIPTION_BETA}
-        return anthropic.Anthropic(auth_token=key, timeout=timeout_seconds, max_retries=0, default_headers=beta)
-    return anthropic.Anthropic(api_key=key, timeout=timeout_seconds, max_retries=0)
+    # An identity that is refused is told of in our words; the SDK would call it a broken connection.
+    key.headers()
+    return anthropic.Anthropic(**key.sdk_options(), base_url=url or None, timeout=timeout_seconds, max_retries=0)

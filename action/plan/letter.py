@@ -133,11 +133,15 @@ def _open_model(context: Context, started: Run) -> tuple[Claude, Ledger]:
             "Send sprints with stories and a Definition of Done: docs/writing-a-specification.md shows how.",
             "planning-off",
         )
-    if not settings.anthropic_api_key.get_secret_value():
+    # Late: only letters need it.
+    from action.build.agents.claude.key import credential_of
+
+    key = credential_of(context.settings, context.console.keep_secret)
+    if key is None:
         raise CallerError(
             "This is a letter without a plan, and no planner is set up: the workflow hands over no key for Claude.",
-            "A maintainer sets `anthropic-api-key` in the workflow; or send sprints with a Definition of Done, as "
-            "docs/writing-a-specification.md shows.",
+            "A maintainer sets `anthropic-api-key` in the workflow, or an identity (docs/agents.md); or send sprints "
+            "with a Definition of Done, as docs/writing-a-specification.md shows.",
             "planner-not-configured",
         )
     ledger = open_ledger(context, started)
@@ -149,7 +153,7 @@ def _open_model(context: Context, started: Run) -> tuple[Claude, Ledger]:
         ledger.set_left(budget.get("left_usd"))
         ledger.learn_earlier(budget.get("spent_usd"))
     model = settings.planner_model or DEFAULT_MODEL
-    return Claude(settings.anthropic_api_key, model, RunPurse(ledger, model)), ledger
+    return Claude(key, model, RunPurse(ledger, model), url=context.settings.claude_url), ledger
 
 
 def _reviewed_commit(context: Context, started: Run) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from action.build.agents import Surroundings, choose_agent
+from action.build.agents.claude.key import credential_of
 from action.build.agents.claude.session import Session
 from action.build.agents.seam import Agent
 from action.build.archive import Left
@@ -153,6 +154,7 @@ def _agent(
         cache_dir=cache_dir,
         ledger=ledger,
         root=settings.github.workspace / settings.judge.working_directory,
+        credential=credential_of(settings, context.console.keep_secret),
         desk=desk,
         session=session,
         upstream=settings.claude_url,

@@ -16,7 +16,7 @@ from action.verbs import VERBS
 ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = YAML(typ="safe").load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
-# Made of two inputs, so that set-up hears of the key only whether there is one.
+# Made of three inputs, so that set-up hears of the key only whether there is one.
 DERIVED = "AICD_WITH_CLAUDE"
 EXPRESSION = re.compile(r"\$\{\{\s*inputs\.([a-z0-9-]+)\s*\}\}")
 # Who may see what proves something to somebody. `build` runs the agent.
@@ -77,7 +77,9 @@ def test_no_script_holds_an_expression() -> None:
 
 def test_setup_hears_of_the_key_only_whether_there_is_one() -> None:
     value = next(step["env"][DERIVED] for step in STEPS if DERIVED in step["env"])
-    assert value == "${{ inputs.agent == 'claude' || inputs.anthropic-api-key != '' }}"
+    assert value == (
+        "${{ inputs.agent == 'claude' || inputs.anthropic-api-key != '' || inputs.anthropic-federation-rule-id != '' }}"
+    )
 
 
 @pytest.mark.parametrize(("secret", "allowed"), sorted(SECRETS.items()))

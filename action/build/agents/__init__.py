@@ -17,6 +17,7 @@ from controlplane.errors import UsageError
 from controlplane.spec import Spec
 
 if TYPE_CHECKING:
+    from action.build.agents.claude.key import Credential
     from action.build.agents.claude.session import Session
     from action.toolserver.rundesk import RunDesk
 
@@ -28,6 +29,7 @@ class Surroundings:
     cache_dir: Path
     ledger: Ledger
     root: Path = field(default_factory=Path)
+    credential: Credential | None = None
     desk: RunDesk | None = None
     session: Session | None = None
     upstream: str = ""
@@ -38,11 +40,11 @@ class Surroundings:
 
 
 def choose_agent(inputs: AgentInputs, spec: Spec, given: Surroundings) -> Agent:
-    """The agent that was asked for; without a wish, `agent-command`, the spec's own files, or Claude where there is a
-    key. Raises UsageError when nothing is there to build with.
+    """The agent that was asked for; without a wish, `agent-command`, the spec's own files, or Claude where something
+    proves us to it. Raises UsageError when nothing is there to build with.
     """
-    key = inputs.anthropic_api_key.get_secret_value()
-    name = inputs.agent or ("command" if inputs.agent_command else "files" if spec.files else "claude" if key else "")
+    fallback = "claude" if given.credential else ""
+    name = inputs.agent or ("command" if inputs.agent_command else "files" if spec.files else fallback)
     if not name:
         raise UsageError(
             "No agent is configured, and the specification brings no files of its own.",

@@ -2,6 +2,7 @@
 
 from local.doubles.anthropic.app import AnthropicDouble, build_anthropic
 from local.doubles.anthropic.conversation import Conversation
+from local.doubles.anthropic.federation import Federation
 from local.doubles.anthropic.scenario import Call, Fault, Scenario, Script, Step, load_scenario
 from local.doubles.anthropic.serving import serving
 
@@ -10,6 +11,7 @@ __all__ = [
     "Call",
     "Conversation",
     "Fault",
+    "Federation",
     "Scenario",
     "Script",
     "Step",

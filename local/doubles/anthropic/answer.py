@@ -48,8 +48,8 @@ def stream_events(step: Step, conversation: Conversation) -> Iterator[tuple[str,
     yield "message_stop", _plain(types.RawMessageStopEvent(type="message_stop"))
 
 
-def error_document(status: int, message: str) -> dict[str, Any]:
-    kind = ERROR_TYPES.get(status, "api_error")
+def error_document(status: int, message: str, kind: str = "") -> dict[str, Any]:
+    kind = kind or ERROR_TYPES.get(status, "api_error")
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": f"req_{uuid.uuid4().hex[:24]}"}
 
 

@@ -1,6 +1,7 @@
 """Puts the double of the Messages API together: one script, one ASGI application, everything received kept.
 
-`/v1/messages` (document or stream), `/v1/messages/count_tokens`, `HEAD /api/hello`; control under `/_double/`.
+`/v1/messages` (document or stream), `/v1/messages/count_tokens`, `/v1/oauth/token`, `HEAD /api/hello`; control under
+`/_double/`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from local.doubles.anthropic.answer import error_document, fault_answer, message_document, stream_events
 from local.doubles.anthropic.contract import answer_problems, find_problems
 from local.doubles.anthropic.conversation import Conversation
+from local.doubles.anthropic.federation import BETAS, TokenDesk
 from local.doubles.anthropic.scenario import Fault, Scenario, Script, Step, load_scenario
 from local.doubles.server import RefusedControlError, control_route, json_response, parse_control
 from local.doubles.validation import Problems
@@ -45,8 +47,12 @@ class AnthropicDouble:
     script: Script
     problems: Problems = field(default_factory=Problems)
     received: list[Received] = field(default_factory=list)
+    tokens: TokenDesk | None = None
     _faults: dict[tuple[int, bool], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.set_script(self.script)
 
     @property
     def app(self) -> Starlette:
@@ -55,6 +61,7 @@ class AnthropicDouble:
                 Route("/api/hello", lambda _: Response(status_code=200), methods=["GET", "HEAD"]),
                 Route("/v1/messages", self._messages, methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._count, methods=["POST"]),
+                Route("/v1/oauth/token", self._exchange_identity, methods=["POST"]),
                 control_route("/problems", "GET", lambda *_: self.problems.as_documents()),
                 control_route("/problems", "DELETE", lambda *_: self.problems.clear()),
                 control_route("/requests", "GET", lambda *_: [one.__dict__ for one in self.received]),
@@ -64,9 +71,11 @@ class AnthropicDouble:
         )
 
     def set_script(self, script: Script) -> None:
-        """Another script; faults are counted from the beginning."""
+        """Another script; faults are counted from the beginning, and tokens of the last one are dead."""
+        federation = script.federation if isinstance(script, Scenario) else None
         with self._lock:
             self.script, self._faults = script, {}
+            self.tokens = TokenDesk(federation) if federation else None
 
     async def _messages(self, request: Request) -> Response:
         document, refused = await self._let_in(request)
@@ -95,6 +104,17 @@ class AnthropicDouble:
         document, refused = await self._let_in(request)
         return refused or json_response(200, {"input_tokens": len(json.dumps(document)) // 4})
 
+    async def _exchange_identity(self, request: Request) -> Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await request.body()
+        if self.tokens is None:
+            return await self._unknown(request)
+        status, kind, answer, wrong = await asyncio.to_thread(self.tokens.exchange, headers, body)
+        if wrong:
+            self.problems.record("request", "oauth/token", wrong)
+        document = answer if status == 200 else error_document(status, answer, kind)
+        return json_response(status, document, {"request-id": "req_double"})
+
     async def _unknown(self, request: Request) -> Response:
         self.problems.record("request", request.url.path, [f"{request.method} is not an operation that we know"])
         return json_response(404, error_document(404, "Not found"))
@@ -113,8 +133,12 @@ class AnthropicDouble:
         known = self.script.keys if isinstance(self.script, Scenario) else ()
         if not key or (known and key not in known):
             return None, json_response(401, error_document(401, "invalid x-api-key"))
+        if self.tokens is not None and not (style == "bearer" and self.tokens.admits(key)):
+            return None, json_response(401, error_document(401, "OAuth token is unknown or has expired"))
         judged = {"max_tokens": 1, **document} if counting and isinstance(document, dict) else document
         wrong = find_problems(headers, judged, beta=request.query_params.get("beta") == "true")
+        if key.startswith("sk-ant-oat") and BETAS[0] not in headers.get("anthropic-beta", "").split(","):
+            wrong.append(f"anthropic-beta: a token of this kind needs {BETAS[0]}")
         if wrong:
             self.problems.record("request", "messages", wrong)
             return None, json_response(400, error_document(400, "; ".join(wrong)))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from local.doubles.anthropic.conversation import Conversation
+from local.doubles.anthropic.federation import Federation
 
 
 class _Part(BaseModel):
@@ -61,12 +62,14 @@ class Step(_Part):
 class Scenario(_Part):
     """`planning` answers requests that ask for structure, `steps` all others; the last one is repeated for ever.
 
-    `keys` are the API keys that are let in; empty lets every key in.
+    `keys` are the API keys that are let in; empty lets every key in. With `federation` only tokens are let in that were
+    given for an identity and still live.
     """
 
     planning: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = (Step(say="Done."),)
     keys: tuple[str, ...] = ()
+    federation: Federation | None = None
 
     def __call__(self, conversation: Conversation) -> Step:
         steps = self.planning if conversation.wants_structure is not None and self.planning else self.steps

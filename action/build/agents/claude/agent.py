@@ -21,7 +21,7 @@ from action.build.agents.claude.invocation import (
     message_of,
     prompt_hash,
 )
-from action.build.agents.claude.key import API, ClaudeKey
+from action.build.agents.claude.key import API, Credential
 from action.build.agents.claude.outcome import Ended, Judgement, judge_ending
 from action.build.agents.claude.proxy import Proxy
 from action.build.agents.claude.session import Session, keep, restore
@@ -57,7 +57,7 @@ GO_ON = "Go on with the task where you stopped."
 class ClaudeSettings:
     """`desk` None leaves our own MCP server out. `tell` gets what goes on; `redact` takes secrets out of a text."""
 
-    key: ClaudeKey
+    key: Credential
     ledger: Ledger
     cache_dir: Path
     desk: RunDesk | None = None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from action.build.agents.claude.key import ClaudeKey
+from action.build.agents.claude.key import Credential
 
 SYSTEM = Path(__file__).parent / "prompts" / "system.md"
 # Without the web, without sub-agents, without skills: what a sprint needs, and nothing that reaches out by itself.
@@ -56,7 +56,7 @@ class Invocation:
 
 
 def environment_of(
-    key: ClaudeKey, address: str, token: str, configuration: Path, ours: Mapping[str, str] | None = None
+    key: Credential, address: str, token: str, configuration: Path, ours: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Made from nothing: what the program needs, and what keeps it quiet and at home."""
     given = os.environ if ours is None else ours

@@ -24,12 +24,13 @@ import httpx
 
 from action.build.agents.claude.allowance import allow
 from action.build.agents.claude.contents import count_hidden_tokens, find_foreign_work
-from action.build.agents.claude.key import API, ClaudeKey
+from action.build.agents.claude.key import API, Credential
 from action.build.agents.claude.limits import LimitSeen, find_resume_time
 from action.loopback import BoundedServer
 from action.money import Ledger
 from action.money.meter import Meter
 from action.money.usage import BYTES_PER_TOKEN
+from controlplane.errors import AicdError, CallerError
 
 MOST_REQUEST_BYTES = 40_000_000
 MOST_AT_ONCE = 12
@@ -63,7 +64,7 @@ class Proxy:
 
     def __init__(
         self,
-        key: ClaudeKey,
+        key: Credential,
         ledger: Ledger,
         upstream: str = API,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -164,11 +165,13 @@ class Proxy:
     @contextmanager
     def _ask(self, path: str, query: str, headers: Any, body: bytes) -> Iterator[Passing | Refusal]:
         sent = {name: headers[name] for name in PASSED_ON if headers.get(name)}
-        sent |= {"accept-encoding": "identity", **self._key.headers()}
+        sent |= {"accept-encoding": "identity"}
         url = f"{self._upstream}{path}" + (f"?{query}" if query else "")
         try:
-            request = self._client.build_request("POST", url, headers=sent, content=body)
-            response = self._client.send(request, stream=True)
+            response = self._send(url, sent, body)
+        except AicdError as error:
+            yield self._unproven(error)
+            return
         except httpx.HTTPError:
             with self._lock:
                 self._facts.unreachable = True
@@ -178,6 +181,26 @@ class Proxy:
             yield self._passing(response)
         finally:
             response.close()
+
+    def _send(self, url: str, sent: dict[str, str], body: bytes) -> httpx.Response:
+        """Once more where what proved us has ended and there is something newer."""
+        for is_last in (False, True):
+            proof = self._key.headers(sent.get("anthropic-beta", ""))
+            request = self._client.build_request("POST", url, headers={**sent, **proof}, content=body)
+            response = self._client.send(request, stream=True)
+            if is_last or response.status_code != 401 or not self._key.renew(proof):
+                break
+            response.close()
+        return response
+
+    def _unproven(self, error: AicdError) -> Refusal:
+        """Nothing proves us any more: refused for good, or for as long as the exchange does not answer."""
+        is_final = isinstance(error, CallerError)
+        with self._lock:
+            self._facts.unreachable = not is_final
+            self._facts.statuses += [401] if is_final else []
+        kind = "authentication_error" if is_final else "api_error"
+        return Refusal(401 if is_final else 502, kind, f"aicd: {error.message}")
 
     def _passing(self, response: httpx.Response) -> Passing:
         hopeless = False

@@ -6,25 +6,26 @@ from pathlib import Path
 
 from action.build.agents import Surroundings
 from action.build.agents.claude.agent import ClaudeAgent, ClaudeSettings
-from action.build.agents.claude.key import API, ClaudeKey
+from action.build.agents.claude.key import API
 from action.build.mcpconfig import load_mcp_config
-from action.plan.claude import SUBSCRIPTION_PREFIX
 from action.settings import AgentInputs
 from controlplane.errors import UsageError
 
 
 def make_claude(inputs: AgentInputs, given: Surroundings) -> ClaudeAgent:
-    """Raises UsageError where the key or Claude Code itself is missing, or `mcp-config` cannot be used."""
-    secret = inputs.anthropic_api_key
-    if not secret.get_secret_value():
+    """Raises UsageError where there is no key, Claude Code itself is missing, or `mcp-config` cannot be used."""
+    key = given.credential
+    if key is None:
         raise UsageError(
-            "`agent: claude` needs `anthropic-api-key`.",
-            "Hand the secret over in the workflow: a key of the Claude API, or a token from `claude setup-token`.",
+            "`agent: claude` needs `anthropic-api-key`, or `anthropic-federation-rule-id`.",
+            "Hand the secret over in the workflow: a key of the Claude API, or a token from `claude setup-token`; "
+            "docs/agents.md says how to do without one.",
             "no-anthropic-key",
         )
-    is_subscription = secret.get_secret_value().startswith(SUBSCRIPTION_PREFIX)
+    # An identity that is refused is told of before anything is begun.
+    key.headers()
     settings = ClaudeSettings(
-        key=ClaudeKey("oauth" if is_subscription else "api-key", secret),
+        key=key,
         ledger=given.ledger,
         cache_dir=given.cache_dir,
         desk=given.desk,

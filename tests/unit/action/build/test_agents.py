@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from action.build.agents import AGENTS, Surroundings, choose_agent
+from action.build.agents.claude.key import ClaudeKey
 from action.build.agents.command import CommandAgent
 from action.build.agents.files import FilesAgent
 from action.build.agents.seam import Task
@@ -31,8 +32,11 @@ def task(area: Path) -> Task:
     return Task("# The task\n", "", 1, repository, area / "scratch", area / "agent.log", 20.0)
 
 
-def surroundings(area: Path) -> Surroundings:
-    return Surroundings(area, Ledger("3f2b1c4d-0000-4000-8000-000000000001", 1.0))
+KEY = ClaudeKey("api-key", SecretStr("sk-ant-x"))
+
+
+def surroundings(area: Path, credential: ClaudeKey | None = None) -> Surroundings:
+    return Surroundings(area, Ledger("3f2b1c4d-0000-4000-8000-000000000001", 1.0), credential=credential)
 
 
 def run(task: Task, command: str, area: Path) -> tuple[str, str, str]:
@@ -137,22 +141,25 @@ def test_file_whose_way_leads_elsewhere_is_refused(task: Task, area: Path, path:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "files", "name"),
+    ("inputs", "key", "files", "name"),
     [
-        (AgentInputs(), (SpecFile(path="a", content=""),), "files"),
-        (AgentInputs(agent_command="x"), (SpecFile(path="a", content=""),), "command"),
-        (AgentInputs(agent="none"), (), "none"),
-        (AgentInputs(anthropic_api_key=SecretStr("sk-ant-x")), (SpecFile(path="a", content=""),), "files"),
-        (AgentInputs(anthropic_api_key=SecretStr("sk-ant-x")), (), "claude"),
+        (AgentInputs(), None, (SpecFile(path="a", content=""),), "files"),
+        (AgentInputs(agent_command="x"), None, (SpecFile(path="a", content=""),), "command"),
+        (AgentInputs(agent="none"), None, (), "none"),
+        (AgentInputs(), KEY, (SpecFile(path="a", content=""),), "files"),
+        (AgentInputs(), KEY, (), "claude"),
     ],
 )
 def test_agent_without_a_wish_is_the_one_that_is_there(
-    area: Path, inputs: AgentInputs, files: tuple[SpecFile, ...], name: str
+    area: Path, inputs: AgentInputs, key: ClaudeKey | None, files: tuple[SpecFile, ...], name: str
 ) -> None:
-    assert choose_agent(inputs, SPEC.model_copy(update={"files": files}), surroundings(area)).name == name
+    given = surroundings(area, key)
+    assert choose_agent(inputs, SPEC.model_copy(update={"files": files}), given).name == name
 
 
-@pytest.mark.parametrize("inputs", [AgentInputs(), AgentInputs(agent="claud"), AgentInputs(agent="command")])
+@pytest.mark.parametrize(
+    "inputs", [AgentInputs(), AgentInputs(agent="claud"), AgentInputs(agent="command"), AgentInputs(agent="claude")]
+)
 def test_agent_that_is_not_there_is_named_with_the_fix(area: Path, inputs: AgentInputs) -> None:
     with pytest.raises(UsageError) as caught:
         choose_agent(inputs, SPEC, surroundings(area))
@@ -160,6 +167,5 @@ def test_agent_that_is_not_there_is_named_with_the_fix(area: Path, inputs: Agent
 
 
 def test_every_agent_is_in_the_table_under_its_own_name(area: Path) -> None:
-    inputs = AgentInputs(agent_command="x", anthropic_api_key=SecretStr("sk-ant-x"))
     for name, make in AGENTS.items():
-        assert make(inputs, SPEC, surroundings(area)).name == name
+        assert make(AgentInputs(agent_command="x"), SPEC, surroundings(area, KEY)).name == name

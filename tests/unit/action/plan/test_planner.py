@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from action.build.agents.claude.key import ClaudeKey
 from action.money import Ledger, Usage
 from action.plan.claude import DEFAULT_MODEL, MOST_OUTPUT_TOKENS, Claude
 from action.plan.dialogue import Answer, Question
@@ -79,7 +80,8 @@ class Purse:
 
 def planned(asked: PlanRequest | None = None, purse: Purse | None = None, **options: Any) -> Planned | Unplanned:
     waits: list[float] = []
-    claude = Claude(SecretStr(KEY), DEFAULT_MODEL, purse or Purse(), sleep=waits.append, **options)
+    key = ClaudeKey("api-key", SecretStr(KEY))
+    claude = Claude(key, DEFAULT_MODEL, purse or Purse(), sleep=waits.append, **options)
     try:
         return plan_letter(asked or request(), claude)
     finally:
