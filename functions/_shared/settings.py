@@ -6,13 +6,15 @@ their repr, and so every log line, shows stars.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from controlplane.errors import AicdError
 from controlplane.logs import hide_secret
-from controlplane.secret import Hidden, Secret
+from controlplane.secret import NO_SECRET, Hidden, Secret
 from functions._shared.gmail.credentials import MailboxCredentials, read_credentials
 
 GMAIL_API = "https://gmail.googleapis.com/"
@@ -20,6 +22,7 @@ GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an addr
 GOOGLE_CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"
 GITHUB_API = "https://api.github.com"
 TRUSTED_AUTHSERV_ID = "mx.google.com"
+_REPOSITORY_OR_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(/[A-Za-z0-9._-]+)?")
 
 
 class Misconfigured(AicdError):
@@ -127,14 +130,61 @@ class GoogleSettings:
 
 @dataclass(frozen=True)
 class GitHubSettings:
-    """The token that may start workflows: `actions: write` on the target repositories and nothing else."""
+    """What may start workflows: `actions: write` on the target repositories and nothing else.
+
+    Of several the most exact one counts: a repository's own token, its owner's, the app where it is installed, the one
+    for all. Names in `tokens` are in lower case.
+    """
 
     api_url: str
-    token: Secret
+    token: Secret = NO_SECRET
+    tokens: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    app_id: str = ""
+    app_private_key: Secret = NO_SECRET
 
     @classmethod
     def read(cls, environment: Environment) -> GitHubSettings:
-        return cls(api_url=environment.url("GITHUB_API_URL", GITHUB_API), token=environment.secret("AICD_GITHUB_TOKEN"))
+        app_id, tokens = environment.optional("AICD_GITHUB_APP_ID"), _read_tokens(environment)
+        stands_alone = bool(app_id or tokens) and not environment.optional("AICD_GITHUB_TOKEN")
+        return cls(
+            api_url=environment.url("GITHUB_API_URL", GITHUB_API),
+            token=NO_SECRET if stands_alone else environment.secret("AICD_GITHUB_TOKEN"),
+            tokens=tokens,
+            app_id=app_id,
+            app_private_key=_read_app_key(environment, app_id),
+        )
+
+
+def _read_tokens(environment: Environment) -> dict[str, Secret]:
+    """AICD_GITHUB_TOKENS: `{"owner/name" or "owner": token}`. No problem quotes what was given."""
+    given = environment.optional("AICD_GITHUB_TOKENS")
+    if not given:
+        return {}
+    hide_secret(given)
+    try:
+        read = json.loads(given)
+    except ValueError:
+        read = None
+    if not isinstance(read, dict) or not all(isinstance(value, str) and value.strip() for value in read.values()):
+        environment.refuse('AICD_GITHUB_TOKENS is no JSON object of the form {"owner/name": "token"}')
+        return {}
+    for name, value in read.items():
+        hide_secret(value.strip())
+        if not _REPOSITORY_OR_OWNER.fullmatch(name):
+            environment.refuse(f"AICD_GITHUB_TOKENS: {name!r} is neither owner/name nor owner")
+    return {name.lower(): Hidden(value.strip()) for name, value in read.items()}
+
+
+def _read_app_key(environment: Environment, app_id: str) -> Secret:
+    """PEM; line breaks may be written as \\n, because many ways to set a variable lose them."""
+    key = environment.optional("AICD_GITHUB_APP_PRIVATE_KEY").replace("\\n", "\n")
+    if bool(app_id) != bool(key):
+        environment.refuse("AICD_GITHUB_APP_ID and AICD_GITHUB_APP_PRIVATE_KEY belong together")
+    elif key and not key.startswith("-----BEGIN "):
+        environment.refuse("AICD_GITHUB_APP_PRIVATE_KEY is no private key in PEM")
+    for line in [key, *key.splitlines()[1:-1]]:
+        hide_secret(line)
+    return Hidden(key)
 
 
 @dataclass(frozen=True)

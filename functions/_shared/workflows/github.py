@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,29 +15,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from controlplane.errors import AicdError, OutsideError
 from functions._shared.pause import read_retry_after
 from functions._shared.settings import GitHubSettings
+from functions._shared.workflows.access import NEWEST_RUNS, GitHubAccess
 from functions._shared.workflows.port import StartedRun, WorkflowRefused
 
 if TYPE_CHECKING:
-    from github import Github
     from github.Repository import Repository
     from github.Workflow import Workflow
 
 Value = TypeVar("Value")
 
-TIMEOUT_SECONDS = 15
-API_VERSION = "2022-11-28"
-NEWEST_RUNS = 100
 _OVER = "completed"
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 
 
 class GitHubWorkflows:
-    """One token's view of GitHub Actions. Building it costs nothing; the first call does."""
+    """GitHub Actions as far as we have the right to it. Building it costs nothing; the first call does."""
 
     def __init__(self, settings: GitHubSettings) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._client: Github | None = None
+        self._access = GitHubAccess(settings)
 
     def start_run(self, repo: str, workflow: str, ref: str, inputs: dict[str, str]) -> StartedRun | None:
         """Start the workflow on `ref`. None: GitHub started it without saying which run it is (an older server)."""
@@ -47,7 +41,7 @@ class GitHubWorkflows:
             run = self._workflow(repo, workflow).create_dispatch(ref, inputs, throw=True, return_run_details=True)
             return None if isinstance(run, bool) else StartedRun(str(run.id), run.html_url)
 
-        return _translated(start, f"{repo}: workflow {workflow}")
+        return self._call(start, repo, f"workflow {workflow}")
 
     def find_run(self, repo: str, workflow: str, run_id: str) -> StartedRun | None:
         """The newest run whose title holds our run id; the workflow's `run-name` puts it there."""
@@ -59,7 +53,7 @@ class GitHubWorkflows:
                     return StartedRun(str(run.id), run.html_url)
             return None
 
-        return _translated(find, f"{repo}: workflow {workflow}")
+        return self._call(find, repo, f"workflow {workflow}")
 
     def cancel_run(self, repo: str, ci_run_id: str) -> bool:
         """Ask GitHub to stop a run. False: it is over. One that is gone is refused with `workflow-not-found`."""
@@ -76,7 +70,7 @@ class GitHubWorkflows:
                 raise _unavailable(f"{repo}: run {ci_run_id} cannot be stopped now")
             return False
 
-        return _translated(cancel, f"{repo}: run {ci_run_id}")
+        return self._call(cancel, repo, f"run {ci_run_id}")
 
     def _workflow(self, repo: str, workflow: str) -> Workflow:
         return self._repository(repo).get_workflow(workflow)
@@ -86,29 +80,14 @@ class GitHubWorkflows:
             raise WorkflowRefused(
                 f"{repo!r} is not a GitHub repository's name.", fix="Correct the project's repository."
             )
-        return self._open().get_repo(repo)
+        return self._access.client_for(repo).get_repo(repo)
 
-    def _open(self) -> Github:
-        with self._lock:
-            if self._client is None:
-                self._client = _build_client(self._settings)
-            return self._client
-
-
-def _build_client(settings: GitHubSettings) -> Github:
-    from github import Auth, Github
-
-    return Github(
-        auth=Auth.Token(settings.token.get_secret_value()),
-        base_url=settings.api_url.rstrip("/"),
-        timeout=TIMEOUT_SECONDS,
-        per_page=NEWEST_RUNS,
-        retry=None,
-        seconds_between_requests=0,
-        seconds_between_writes=0,
-        lazy=True,
-        api_version=API_VERSION,
-    )
+    def _call(self, call: Callable[[], Value], repo: str, what: str) -> Value:
+        try:
+            return _translated(call, f"{repo}: {what}")
+        except AicdError:
+            self._access.forget(repo)
+            raise
 
 
 def _translated(call: Callable[[], Value], subject: str) -> Value:
@@ -143,8 +122,9 @@ def translate_status(status: int, headers: Mapping[str, Any], subject: str) -> A
         )
     if status == 401:
         return OutsideError(
-            "GitHub does not accept our token: it expired or was revoked.",
-            fix="Set AICD_GITHUB_TOKEN to a live token; the work is kept and tried again.",
+            "GitHub does not accept what we prove ourselves by: it expired or was revoked.",
+            fix="Set AICD_GITHUB_TOKEN or AICD_GITHUB_TOKENS to a live token, or AICD_GITHUB_APP_ID and its private "
+            "key to those of a live app; the work is kept and tried again.",
             code="github-credentials",
         )
     return OutsideError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from local.doubles.exchange import Call, Match, RefusedCall
-from local.doubles.github.nouns import Level, Repository, Token
+from local.doubles.github.nouns import App, Level, Repository, Token
 from local.doubles.github.state import GitHubState
 
 # Operation -> permissions of a fine-grained token, any of which is enough
@@ -68,10 +69,11 @@ PERMISSIONS: dict[str, tuple[tuple[str, Level], ...]] = {
 
 @dataclass(frozen=True)
 class Caller:
-    """A known token, and the repository that the call is about (None outside repositories)."""
+    """A known token, and the repository that the call is about (None outside repositories). `app` speaks for itself."""
 
     token: Token
     repository: Repository | None
+    app: App | None = None
 
     @property
     def scene(self) -> Repository:
@@ -92,8 +94,15 @@ def read_token(state: GitHubState, authorization: str) -> Token | None:
             user, _, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
         except (binascii.Error, ValueError):
             return None
-        return state.tokens.get(password) or state.tokens.get(user)
-    return state.tokens.get(credentials.strip()) if scheme.lower() in ("token", "bearer") else None
+        return _live(state.tokens.get(password) or state.tokens.get(user))
+    return _live(state.tokens.get(credentials.strip())) if scheme.lower() in ("token", "bearer") else None
+
+
+def _live(token: Token | None) -> Token | None:
+    is_over = (
+        token is not None and token.ends_at is not None and datetime.fromisoformat(token.ends_at) <= datetime.now(UTC)
+    )
+    return None if is_over else token
 
 
 def authorise(state: GitHubState, call: Call, match: Match) -> Caller:

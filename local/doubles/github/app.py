@@ -13,8 +13,9 @@ from starlette.routing import Route
 
 from local.doubles.exchange import Answer, Call, Exchange
 from local.doubles.faults import ApiFaults
-from local.doubles.github.access import Caller, authorise
+from local.doubles.github.access import Caller
 from local.doubles.github.actions import Actions
+from local.doubles.github.apps import Apps, authorise_caller
 from local.doubles.github.checks import Checks
 from local.doubles.github.contract import API_VERSIONS, OpenApiContract
 from local.doubles.github.control import Controls
@@ -58,9 +59,10 @@ def build_github(folder: Path, base_url: str) -> GitHubDouble:
         **Issues(state).handlers(),
         **Checks(state).handlers(),
         **Actions(state).handlers(),
+        **Apps(state).handlers(),
     }
     exchange = Exchange(
-        OpenApiContract(), lambda call, match: authorise(state, call, match), handlers, problems, faults
+        OpenApiContract(), lambda call, match: authorise_caller(state, call, match), handlers, problems, faults
     )
 
     def answer(call: Call) -> Answer:

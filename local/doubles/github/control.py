@@ -7,12 +7,14 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict
 from starlette.routing import Route
 
 from local.doubles.exchange import Call
 from local.doubles.faults import ApiFaults, Fault
-from local.doubles.github.nouns import Level, Repository, Run, Secret
+from local.doubles.github.nouns import App, Installation, Level, Repository, Run, Secret
 from local.doubles.github.oidc import Issuer
 from local.doubles.github.state import GitHubState, InvalidNameError, now
 from local.doubles.server import RefusedControlError, control_route, parse_control, read_order
@@ -42,6 +44,16 @@ class TokenOrder(BaseModel):
     permissions: dict[str, Level] | None = None
     repositories: tuple[str, ...] | None = None
     login: str = "aicd-bot[bot]"
+
+
+class AppOrder(BaseModel):
+    """An app, installed for `owner`: for all repositories of his, or only for `repositories`."""
+
+    model_config = ConfigDict(extra="forbid")
+    owner: str
+    repositories: tuple[str, ...] | None = None
+    permissions: dict[str, Level] = {"actions": "write", "metadata": "read"}
+    slug: str = "aicd"
 
 
 class RunOrder(BaseModel):
@@ -90,6 +102,7 @@ class Controls:
             control_route("/repos", "POST", self.create_repository),
             control_route("/tokens", "POST", self.create_token),
             control_route("/tokens/{token}", "DELETE", self.revoke_token),
+            control_route("/apps", "POST", self.create_app),
             control_route("/runs", "GET", self.list_runs),
             control_route("/runs/{id}", "GET", lambda _call, path: self._show(self._run(path))),
             control_route("/runs/{id}", "POST", self.change_run),
@@ -130,6 +143,37 @@ class Controls:
         with self._state.journal.transaction():
             self._state.tokens.delete(path["token"])
         return {"revoked": True}
+
+    def create_app(self, call: Call, _: Path) -> dict[str, Any]:
+        """The private key is in this answer and nowhere else."""
+        order = read_order(AppOrder, call)
+        key = rsa.generate_private_key(65537, 2048)
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        journal = self._state.journal
+        with journal.transaction():
+            number = journal.next_number("app", first=900_001)
+            app = App(
+                id=number,
+                client_id=f"Iv23li{number}",
+                slug=order.slug,
+                public_key=public.decode(),
+                permissions=order.permissions,
+            )
+            self._state.apps.put(str(app.id), app)
+            installed = Installation(
+                id=journal.next_number("installation", first=50_000_001),
+                app_id=app.id,
+                owner=order.owner,
+                repositories=order.repositories,
+                created_at=now(),
+            )
+            self._state.installations.put(str(installed.id), installed)
+        return {"id": app.id, "client_id": app.client_id, "installation": installed.id, "private_key": private.decode()}
 
     def list_runs(self, call: Call, _: Path) -> list[dict[str, Any]]:
         """Oldest first; `status` and `repository` narrow it."""

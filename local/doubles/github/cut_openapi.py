@@ -24,6 +24,7 @@ REPO = "/repos/{owner}/{repo}"
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "/user": ("get",),
     "/rate_limit": ("get",),
+    "/app/installations/{installation_id}/access_tokens": ("post",),
     REPO: ("get",),
     f"{REPO}/actions/runs": ("get",),
     f"{REPO}/actions/runs/{{run_id}}": ("get",),
@@ -44,6 +45,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     f"{REPO}/compare/{{basehead}}": ("get",),
     f"{REPO}/contents/{{path}}": ("get", "put"),
     f"{REPO}/dispatches": ("post",),
+    f"{REPO}/installation": ("get",),
     f"{REPO}/git/commits/{{commit_sha}}": ("get",),
     f"{REPO}/git/matching-refs/{{ref}}": ("get",),
     f"{REPO}/git/ref/{{ref}}": ("get",),

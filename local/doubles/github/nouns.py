@@ -43,19 +43,52 @@ class Repository(Noun):
 
 
 class Token(Noun):
-    """`repositories` None means all of them. `login` is who acts."""
+    """`repositories` None means all of them, of `owner` alone where one is named. `login` is who acts."""
 
     token: str
     login: str
     permissions: dict[str, Level]
     repositories: tuple[str, ...] | None = None
+    ends_at: str | None = None
+    owner: str | None = None
 
     def may(self, repository: str, permission: str, level: Level) -> bool:
         held = self.permissions.get(permission)
         return self.sees(repository) and (held == "write" or held == level)
 
     def sees(self, repository: str) -> bool:
+        if self.owner is not None and repository.partition("/")[0].lower() != self.owner.lower():
+            return False
         return self.repositories is None or repository.lower() in (name.lower() for name in self.repositories)
+
+
+class App(Noun):
+    """A GitHub App. `public_key` is PEM; its other half is shown once, when the app is made."""
+
+    id: int
+    client_id: str
+    slug: str
+    public_key: str
+    permissions: dict[str, Level]
+
+    def as_token(self) -> Token:
+        """An app by itself may do nothing to a repository."""
+        return Token(token="", login=f"{self.slug}[bot]", permissions={}, repositories=())
+
+
+class Installation(Noun):
+    """`repositories` None means all of the owner's."""
+
+    id: int
+    app_id: int
+    owner: str
+    repositories: tuple[str, ...] | None = None
+    created_at: str
+
+    def covers(self, repository: Repository) -> bool:
+        names = None if self.repositories is None else {name.lower() for name in self.repositories}
+        mine = repository.owner.lower() == self.owner.lower()
+        return mine and (names is None or repository.full_name.lower() in names)
 
 
 class Pull(Noun):

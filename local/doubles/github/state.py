@@ -15,8 +15,10 @@ from pathlib import Path
 from local.doubles.github.git import Git
 from local.doubles.github.nouns import (
     EVERYTHING,
+    App,
     CheckRun,
     Comment,
+    Installation,
     Label,
     Level,
     Pull,
@@ -57,6 +59,8 @@ class GitHubState:
         self.folder = folder
         self.repositories: Collection[Repository] = journal.collection("repositories", Repository)
         self.tokens: Collection[Token] = journal.collection("tokens", Token)
+        self.apps: Collection[App] = journal.collection("apps", App)
+        self.installations: Collection[Installation] = journal.collection("installations", Installation)
         self.pulls: Collection[Pull] = journal.collection("pulls", Pull)
         self.comments: Collection[Comment] = journal.collection("comments", Comment)
         self.labels: Collection[Label] = journal.collection("labels", Label)
@@ -104,12 +108,16 @@ class GitHubState:
         permissions: dict[str, Level] | None,
         repositories: tuple[str, ...] | None,
         login: str = "aicd-bot[bot]",
+        ends_at: str | None = None,
+        owner: str | None = None,
     ) -> Token:
         fresh = Token(
             token=token or f"ghs_{secrets.token_hex(18)}",
             login=login,
             permissions=EVERYTHING if permissions is None else permissions,
             repositories=repositories,
+            ends_at=ends_at,
+            owner=owner,
         )
         with self.journal.transaction():
             return self.tokens.put(fresh.token, fresh)
