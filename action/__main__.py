@@ -31,6 +31,8 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         console.error(str(error))
         return error.exit_code
     console = Console(settings.github, settings.secrets())
+    for secret in settings.handed_secrets():
+        console.mask(secret)
     interruption = Interruption()
     interruption.listen()
     return run_verb(Context(arguments[0], settings, RunFolder(settings.run_directory), console, interruption))

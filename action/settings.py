@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from action.contradictions import find_contradictions
+from action.variables import Handed, read_handed
 from controlplane.errors import UsageError
 from controlplane.s3 import S3Store, parse_store
 
@@ -98,6 +99,13 @@ class ClaudeInputs(_Group):
         return bool(self.anthropic_federation_rule_id)
 
 
+class VariableInputs(_Group):
+    """Secrets that are handed on, as lines `NAME=value` (action/variables.py)."""
+
+    mcp_variables: SecretStr = NO_SECRET
+    agent_variables: SecretStr = NO_SECRET
+
+
 class JudgeInputs(_Group):
     """What is measured, and against what."""
 
@@ -180,13 +188,15 @@ class Settings(_Group):
     `run_directory` is the run folder (docs/architecture.md), from AICD_RUN_DIR; `cache_directory` keeps environments
     between runs, from AICD_CACHE_DIR. `claude_url` is where the Messages API is, from `anthropic-base-url`, else
     ANTHROPIC_BASE_URL (blank: Anthropic's own). `identity_file` is ANTHROPIC_IDENTITY_TOKEN_FILE, where something else
-    than GitHub says who the job is. `mcp_variables` are AICD_MCP_…, the only ones that `mcp-config` may name.
+    than GitHub says who the job is. `mcp_variables` are AICD_MCP_…, the only ones that `mcp-config` may name;
+    `agent_variables` are what the program of `agent: command` gets, by the names that it sees.
     """
 
     run: RunInputs = RunInputs()
     control_plane: ControlPlaneInputs = ControlPlaneInputs()
     agent: AgentInputs = AgentInputs()
     claude: ClaudeInputs = ClaudeInputs()
+    variables: VariableInputs = VariableInputs()
     judge: JudgeInputs = JudgeInputs()
     target: TargetInputs = TargetInputs()
     handover: HandoverInputs = HandoverInputs()
@@ -197,6 +207,7 @@ class Settings(_Group):
     claude_url: str = ""
     identity_file: Path | None = None
     mcp_variables: Mapping[str, SecretStr] = Field(default_factory=dict, repr=False)
+    agent_variables: Mapping[str, SecretStr] = Field(default_factory=dict, repr=False)
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret that was given: what logs, reports and commits must never hold."""
@@ -209,11 +220,16 @@ class Settings(_Group):
             self.artifacts.s3_session_token,
             self.github.id_token_request_token,
         )
-        named = (*given, *self.mcp_variables.values())
-        values = [secret.get_secret_value() for secret in named if secret.get_secret_value()]
+        values = [secret.get_secret_value() for secret in given if secret.get_secret_value()]
+        values += self.handed_secrets()
         # A key of several lines may be shown line by line.
         inner = [line.strip() for value in values for line in value.splitlines()[1:-1] if len(line.strip()) >= 16]
         return (*values, *inner)
+
+    def handed_secrets(self) -> tuple[str, ...]:
+        """Those that GitHub does not know of by themselves, where they came as lines of one secret."""
+        handed = (*self.mcp_variables.values(), *self.agent_variables.values())
+        return tuple(secret.get_secret_value() for secret in handed)
 
     @property
     def uses_control_plane(self) -> bool:
@@ -230,6 +246,7 @@ INPUT_GROUPS: dict[str, type[_Group]] = {
     "control_plane": ControlPlaneInputs,
     "agent": AgentInputs,
     "claude": ClaudeInputs,
+    "variables": VariableInputs,
     "judge": JudgeInputs,
     "target": TargetInputs,
     "handover": HandoverInputs,
@@ -270,6 +287,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     told_url = environment.get(variable_of("anthropic-base-url"), "").strip()
     claude_url = told_url or environment.get("ANTHROPIC_BASE_URL", "")
     identity_file = environment.get("ANTHROPIC_IDENTITY_TOKEN_FILE", "").strip()
+    handed = _handed(environment)
+    problems += handed.problems
     if not problems:
         problems = find_contradictions(groups, claude_url, identity_file)
     if problems:
@@ -281,8 +300,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         cache_directory=Path(cache).absolute() if cache else None,
         claude_url=claude_url,
         identity_file=Path(identity_file) if identity_file else None,
-        mcp_variables={name: SecretStr(value) for name, value in environment.items() if name.startswith("AICD_MCP_")},
+        mcp_variables=handed.mcp,
+        agent_variables=handed.agent,
     )
+
+
+def _handed(environment: Mapping[str, str]) -> Handed:
+    mcp, agent = (environment.get(variable_of(name), "") for name in ("mcp-variables", "agent-variables"))
+    return read_handed(environment, mcp, agent, map(variable_of, input_fields()))
 
 
 def _sentence(field: str, message: str) -> str:

@@ -25,6 +25,8 @@ SECRETS = {
     "github-token": {"start", "handover", "publish"},
     "signing-key": {"publish"},
     "anthropic-api-key": {"plan", "build", "handover"},
+    "mcp-variables": {"build", "handover"},
+    "agent-variables": {"build", "handover"},
     "s3-secret-access-key": {"publish", "finish"},
     "s3-session-token": {"publish", "finish"},
 }

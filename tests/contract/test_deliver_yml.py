@@ -19,6 +19,8 @@ STEPS = {
 }
 SECRETS = {
     "anthropic-api-key": {"build"},
+    "mcp-variables": {"build"},
+    "agent-variables": {"build"},
     "github-read-token": {"build"},
     "github-token": {"publish"},
     "supabase-token": {"build", "publish"},
@@ -72,3 +74,9 @@ def test_secret_reaches_only_the_jobs_that_need_it(name: str) -> None:
 def test_job_that_runs_tests_is_given_no_secret() -> None:
     assert "secrets." not in str(STEPS["verify"])
     assert WORKFLOW["jobs"]["verify"]["permissions"] == {}
+
+
+def test_repository_is_checked_out_for_everything_that_may_be_a_path() -> None:
+    [condition] = [step["if"] for step in WORKFLOW["jobs"]["build"]["steps"] if "checkout" in step.get("uses", "")]
+    for name in ("spec-path", "mcp-config", "price-table"):
+        assert f"inputs.{name} != ''" in condition
