@@ -82,10 +82,11 @@ class Billed:
         self._ledger = ledger
 
     def work(self, task: Task) -> Attempt:
+        """Tokens without a cost are counted by our list."""
         attempt = self._agent.work(task)
-        if attempt.cost_usd:
-            said = Usage(input_tokens=attempt.input_tokens or 0, output_tokens=attempt.output_tokens or 0)
-            model = attempt.model or self.name
-            # Whoever worked again was paid again: no attempt's cost is ever taken for that of another one.
-            self._ledger.add("builder", model, said, cost_usd=attempt.cost_usd)
-        return attempt
+        said = Usage(input_tokens=int(attempt.input_tokens or 0), output_tokens=int(attempt.output_tokens or 0))
+        if not attempt.cost_usd and (attempt.cost_usd is not None or said == Usage()):
+            return attempt
+        # Whoever worked again was paid again: no attempt's cost is ever taken for that of another one.
+        entry = self._ledger.add("builder", attempt.model or self.name, said, cost_usd=attempt.cost_usd)
+        return attempt.model_copy(update={"cost_usd": float(entry.cost_usd)})

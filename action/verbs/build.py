@@ -159,6 +159,7 @@ def _agent(
         session=session,
         upstream=settings.claude_url,
         mcp_variables={name: value.get_secret_value() for name, value in settings.mcp_variables.items()},
+        agent_variables={name: value.get_secret_value() for name, value in settings.agent_variables.items()},
         tell=lambda sentence: journal.event(Phase.BUILD, f"Agent: {sentence}", source="agent"),
         say=context.console.say,
         redact=context.console.redact,

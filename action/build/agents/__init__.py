@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from action.build.agents.command import CommandAgent
+from action.build.agents.command import CommandAgent, CommandSettings
 from action.build.agents.files import FilesAgent
 from action.build.agents.none import NoneAgent
 from action.build.agents.seam import Agent
@@ -34,6 +34,7 @@ class Surroundings:
     session: Session | None = None
     upstream: str = ""
     mcp_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    agent_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     tell: Callable[[str], None] = field(default=lambda _: None)
     say: Callable[[str], None] = field(default=lambda _: None)
     redact: Callable[[str], str] = str
@@ -63,9 +64,19 @@ def _claude(inputs: AgentInputs, _spec: Spec, given: Surroundings) -> Agent:
     return make_claude(inputs, given)
 
 
+def _command(inputs: AgentInputs, _spec: Spec, given: Surroundings) -> Agent:
+    settings = CommandSettings(
+        variables=given.agent_variables,
+        desk=given.desk,
+        redact=given.redact,
+        has_budget=given.ledger.left() is not None,
+    )
+    return CommandAgent(inputs.agent_command, given.cache_dir, settings)
+
+
 AGENTS: dict[str, Callable[[AgentInputs, Spec, Surroundings], Agent]] = {
     "claude": _claude,
     "files": lambda _inputs, spec, _given: FilesAgent(spec.files),
-    "command": lambda inputs, _spec, given: CommandAgent(inputs.agent_command, given.cache_dir),
+    "command": _command,
     "none": lambda _inputs, _spec, _given: NoneAgent(),
 }

@@ -12,12 +12,19 @@ from pydantic import SecretStr
 
 from action.build.agents import AGENTS, Surroundings, choose_agent
 from action.build.agents.claude.key import ClaudeKey
-from action.build.agents.command import CommandAgent
+from action.build.agents.command import UNMETERED, CommandAgent, CommandSettings
 from action.build.agents.files import FilesAgent
-from action.build.agents.seam import Task
+from action.build.agents.seam import Attempt, Task
+from action.build.watch import Billed
+from action.console import Console
+from action.journal import Journal
 from action.money import Ledger
-from action.settings import AgentInputs
+from action.run import Run
+from action.runfolder import RunFolder
+from action.settings import AgentInputs, GitHubContext
+from action.toolserver.rundesk import RunDesk
 from controlplane.errors import CallerError, UsageError
+from controlplane.plan import Sprint
 from controlplane.spec import Spec, SpecFile
 
 CANARY = "ghs_canary_0123456789"
@@ -115,6 +122,96 @@ def test_usage_is_taken_only_when_it_is_an_amount(task: Task, area: Path, writte
     (task.repository / "usage").write_text(written)
     attempt = CommandAgent("cat usage > $AICD_USAGE_FILE", area / "cache").work(task)
     assert attempt.cost_usd == cost
+
+
+def test_tokens_are_whole_numbers_whatever_is_written(task: Task, area: Path) -> None:
+    (task.repository / "usage").write_text('{"input_tokens": 10.7, "output_tokens": 1e3}')
+    attempt = CommandAgent("cat usage > $AICD_USAGE_FILE", area / "cache").work(task)
+    assert (attempt.input_tokens, attempt.output_tokens) == (10, 1000)
+
+
+@pytest.mark.parametrize(
+    ("said", "has_budget", "notes"),
+    [
+        ("true", True, (UNMETERED,)),
+        ("true", False, ()),
+        ("echo '{\"cost_usd\": 0}' > $AICD_USAGE_FILE", True, ()),
+        ("echo '{\"output_tokens\": 7}' > $AICD_USAGE_FILE", True, ()),
+    ],
+)
+def test_budget_that_nothing_was_told_for_is_a_note(
+    task: Task, area: Path, said: str, has_budget: bool, notes: tuple[str, ...]
+) -> None:
+    agent = CommandAgent(said, area / "cache", CommandSettings(has_budget=has_budget))
+    assert agent.work(task).notes == notes
+
+
+def test_tokens_without_a_cost_are_counted_by_the_list(task: Task, area: Path) -> None:
+    usage = '{"input_tokens": 1000, "output_tokens": 1000, "model": "claude-opus-5-5"}'
+    ledger = Ledger("3f2b1c4d-0000-4000-8000-000000000001", 1.0)
+    attempt = Billed(CommandAgent(f"echo '{usage}' > $AICD_USAGE_FILE", area / "cache"), ledger).work(task)
+    assert attempt.cost_usd == float(ledger.spent("builder")) > 0
+
+
+def test_what_is_handed_on_reaches_the_command_and_no_log(task: Task, area: Path) -> None:
+    handed = CommandSettings(
+        variables={"OPENAI_API_KEY": CANARY, "AICD_ITERATION": "9"}, redact=lambda text: text.replace(CANARY, "***")
+    )
+    command = 'echo "$OPENAI_API_KEY $AICD_ITERATION" > new.txt; env; printf "\\377"'
+    CommandAgent(command, area / "cache", handed).work(task)
+    assert (task.repository / "new.txt").read_text() == f"{CANARY} 1\n"
+    printed = task.log.read_bytes()
+    assert b"OPENAI_API_KEY=***" in printed
+    assert CANARY.encode() not in printed
+    assert printed.endswith(b"\377")
+
+
+ASK_TOOLS = """\
+import json, os, subprocess
+[entry] = json.load(open(os.environ["AICD_MCP_CONFIG_FILE"]))["mcpServers"].values()
+said = [
+    {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {},
+     "clientInfo": {"name": "x", "version": "1"}}},
+    {"method": "notifications/initialized"},
+    {"id": 2, "method": "tools/call", "params": {"name": TOOL, "arguments": ARGUMENTS}},
+]
+server = subprocess.Popen([entry["command"], *entry["args"]], env={**os.environ, **entry["env"]}, text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+for one in said:
+    server.stdin.write(json.dumps({"jsonrpc": "2.0", **one}) + "\\n")
+    server.stdin.flush()
+    while "id" in one and json.loads(line := server.stdout.readline()).get("id") != one["id"]:
+        pass
+print(line, entry["env"])
+server.kill()
+"""
+
+
+def call_tool(task: Task, area: Path, tool: str, arguments: str) -> Attempt:
+    folder = RunFolder(area / "run")
+    folder.prepare()
+    run = Run(
+        run_id="3f2b1c4d-0000-4000-8000-000000000001", spec_id="s", sprint_label="S1", repository="acme/p",
+        remote_url="", branch="the-branch", base="x", started_at="",
+    )  # fmt: skip
+    journal = Journal(folder, Console(GitHubContext()), run.run_id, None)
+    desk = RunDesk(run, SPEC, Sprint(label="S1"), journal, check=None)
+    script = area / "ask.py"
+    script.write_text(ASK_TOOLS.replace("TOOL", repr(tool)).replace("ARGUMENTS", arguments))
+    return CommandAgent(f"python3 {script}", area / "cache", CommandSettings(desk=desk)).work(task)
+
+
+def test_command_tests_itself_by_our_mcp_server(task: Task, area: Path) -> None:
+    assert call_tool(task, area, "get_spec", "{}").ending == "done"
+    printed = task.log.read_text()
+    assert "the-branch" in printed
+    assert "'AICD_TOOLS_TOKEN': '***'" in printed
+
+
+def test_question_of_a_command_waits_for_its_answer(task: Task, area: Path) -> None:
+    asked = '{"questions": [{"text": "Which colour?", "blocking": True}]}'
+    attempt = call_tool(task, area, "ask_requester", asked)
+    assert (attempt.ending, attempt.reason) == ("needs-input", "The requester has to answer first.")
 
 
 def test_usage_file_that_is_a_link_is_not_read(task: Task, area: Path) -> None:
