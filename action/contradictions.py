@@ -24,8 +24,11 @@ def find_contradictions(groups: Mapping[str, Any], claude_url: str, identity_fil
         problems.append("input 'token-url': an ID token is sent there, so it must be an https address")
     if control.supabase_url and run.mode == "deliver" and not run.run_id:
         problems.append("input 'run-id' is missing beside 'supabase-url'")
-    if target.auto_merge:
-        problems.append("input 'auto-merge': not offered yet; use the repository's own auto-merge")
+    if target.auto_merge and target.pull_request != "ready":
+        problems.append(
+            f"inputs 'auto-merge' and 'pull-request': '{target.pull_request}' never merges by itself; set "
+            "'pull-request: ready'"
+        )
     return problems + _unusable_store(groups["artifacts"]) + _unusable_identity(groups, claude_url, identity_file)
 
 

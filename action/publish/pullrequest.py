@@ -17,11 +17,12 @@ TIMEOUT_SECONDS = 30
 
 
 class Opened(Noun):
-    """`note` says what could not be done as asked."""
+    """`note` says what could not be done as asked. `is_ours` is false of one that somebody else wrote."""
 
     url: str
     number: int
     draft: bool
+    is_ours: bool = True
     note: str = ""
 
 
@@ -54,12 +55,13 @@ def connect(api_url: str, token: str, repository: str) -> Repository:
 def open_pull_request(repository: Repository, name: str, wanted: Wanted) -> Opened:
     """The open pull request of the head branch, new or brought up to date; raises our errors."""
     owner = name.split("/")[0]
-    with _translated(name):
-        there = _find(repository, owner, wanted.head)
+    with translated(name):
+        there = find_open(repository, owner, wanted.head)
         return _create(repository, owner, wanted) if there is None else _update(there, wanted)
 
 
-def _find(repository: Repository, owner: str, head: str) -> PullRequest | None:
+def find_open(repository: Repository, owner: str, head: str) -> PullRequest | None:
+    """The open pull request of this branch, whoever wrote it. Raises PyGithub's errors."""
     found = repository.get_pulls(state="open", head=f"{owner}:{head}")
     return next((one for one in found if one.head.ref == head), None)
 
@@ -67,7 +69,7 @@ def _find(repository: Repository, owner: str, head: str) -> PullRequest | None:
 def _update(there: PullRequest, wanted: Wanted) -> Opened:
     if wanted.marker not in (there.body or ""):
         note = "The branch has a pull request that somebody else wrote; its text was left alone."
-        return Opened(url=there.html_url, number=there.number, draft=bool(there.draft), note=note)
+        return Opened(url=there.html_url, number=there.number, draft=bool(there.draft), is_ours=False, note=note)
     if there.base.ref == wanted.base:
         there.edit(title=wanted.title, body=wanted.body)
     else:
@@ -88,7 +90,7 @@ def _create(repository: Repository, owner: str, wanted: Wanted) -> Opened:
     except GithubException as error:
         words = str(error.data).lower()
         if error.status == 422 and "already exists" in words:
-            there = _find(repository, owner, wanted.head)
+            there = find_open(repository, owner, wanted.head)
             if there is not None:
                 return _update(there, wanted)
         if not (error.status == 422 and wanted.draft and "draft" in words):
@@ -99,7 +101,7 @@ def _create(repository: Repository, owner: str, wanted: Wanted) -> Opened:
 
 
 @contextmanager
-def _translated(repository: str) -> Iterator[None]:
+def translated(repository: str) -> Iterator[None]:
     """PyGithub's and its transport's exceptions as ours; the answer's body is never passed on."""
     from github import GithubException
     from requests import RequestException
@@ -113,7 +115,7 @@ def _translated(repository: str) -> Iterator[None]:
 
 
 def _as_ours(status: int, data: Any, repository: str) -> AicdError:
-    said = _said(data)
+    said = words_of(data)
     if status in (401, 403):
         fix = "Give `github-token` the permission `pull-requests: write`, and allow Actions to create pull requests."
         return NotAllowed(f"GitHub did not let us open a pull request in {repository} ({status}: {said}).", fix)
@@ -124,7 +126,7 @@ def _as_ours(status: int, data: Any, repository: str) -> AicdError:
     return OutsideError(f"GitHub answered {status} ({said}).", "Run again.", "github-error")
 
 
-def _said(data: Any) -> str:
+def words_of(data: Any) -> str:
     """GitHub's message and the fields it names; nothing else of its answer."""
     if not isinstance(data, dict):
         return "no reason given"

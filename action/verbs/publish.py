@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -19,6 +20,7 @@ from action.gitrepo.push import push_branch
 from action.publish.annotations import Annotation, annotate
 from action.publish.announce import announce
 from action.publish.artifacts import Artifact, artifact_of, collect_files, redact
+from action.publish.automerge import ask_to_merge, take_back_merge
 from action.publish.bundle import NAME as BUNDLE_NAME
 from action.publish.bundle import installed_version, pack_bundle
 from action.publish.compose import compose_report
@@ -39,6 +41,9 @@ from controlplane.plan import Sprint
 from controlplane.report import ArtifactNote, Earlier, Report, summarise
 from controlplane.states import Result
 from controlplane.verdict import Verdict
+
+if TYPE_CHECKING:
+    from github.Repository import Repository
 
 MAX_PATCH = 5 * 2**20
 
@@ -188,6 +193,7 @@ def _deliver(context: Context, started: Run, report: Report) -> tuple[Published,
     if refusals:
         return Published(note=f"Nothing was pushed: {refusals[0].path or 'the change'}: {refusals[0].reason}."), None
     try:
+        _take_back_merge(context, started, report)
         _push(context, started, change)
     except AicdError as error:
         return Published(note="The branch could not be pushed."), error
@@ -206,6 +212,27 @@ def _push(context: Context, started: Run, change: Change) -> None:
         remote, context.folder.repository, change.head, started.branch, started.base, started.remote_head, limit
     )
     context.console.say(f"Pushed {change.head[:12]} as {started.branch}")
+
+
+def _take_back_merge(context: Context, started: Run, report: Report) -> None:
+    """Work that failed is never pushed into a pull request that would merge it."""
+    if not context.settings.target.auto_merge or report.result is Result.PASSED:
+        return
+    if _why_no_pull_request(context, started):
+        return
+    token = context.settings.target.github_token.get_secret_value()
+    repository = connect(context.settings.github.api_url, token, started.repository)
+    if take_back_merge(repository, started.repository, started.branch):
+        context.console.say("Its pull request does not merge by itself any more.")
+
+
+def _ask_to_merge(context: Context, report: Report, repository: Repository, opened: Opened) -> str:
+    """What became of `auto-merge`, for the report; empty where it was not asked for."""
+    if not context.settings.target.auto_merge or report.result is not Result.PASSED or not opened.is_ours:
+        return ""
+    if opened.draft:
+        return "It does not merge by itself, because it is a draft."
+    return ask_to_merge(repository, opened.number, report.commit)
 
 
 def _open(context: Context, started: Run, report: Report) -> Published:
@@ -227,12 +254,13 @@ def _open(context: Context, started: Run, report: Report) -> Published:
     repository = connect(context.settings.github.api_url, token, started.repository)
     opened: Opened = open_pull_request(repository, started.repository, wanted)
     context.console.say(f"Pull request: {opened.url}{' (draft)' if opened.draft else ''}")
+    merging = _ask_to_merge(context, report, repository, opened)
     return Published(
         pushed=True,
         pull_request_url=opened.url,
         pull_request_number=opened.number,
         draft=opened.draft,
-        note=opened.note,
+        note=" ".join(part for part in (opened.note, merging) if part),
     )
 
 

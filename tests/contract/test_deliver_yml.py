@@ -40,7 +40,6 @@ LEFT_OUT = {
     "working-directory",
     "base",
     "s3-session-token",
-    "auto-merge",
 }
 
 

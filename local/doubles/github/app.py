@@ -20,6 +20,7 @@ from local.doubles.github.checks import Checks
 from local.doubles.github.contract import API_VERSIONS, OpenApiContract
 from local.doubles.github.control import Controls
 from local.doubles.github.files import Files
+from local.doubles.github.graphql import GraphQl
 from local.doubles.github.issues import Issues
 from local.doubles.github.oidc import Issuer
 from local.doubles.github.pulls import Pulls
@@ -82,10 +83,12 @@ def build_github(folder: Path, base_url: str) -> GitHubDouble:
         return await smart(request)
 
     api = api_endpoint(answer)
+    graphql = GraphQl(state, problems)
     routes = [
         *Controls(state, issuer, problems, faults).routes(),
         Route("/.well-known/openid-configuration", lambda _: json_response(200, issuer.discovery())),
         Route("/.well-known/jwks", lambda _: json_response(200, issuer.jwks())),
+        Route("/graphql", api_endpoint(graphql.answer), methods=["POST"]),
         Route("/repos/{rest:path}", api, methods=METHODS),
         Route("/{owner}/{name}/info/refs", git_endpoint, methods=["GET"]),
         Route("/{owner}/{name}/git-upload-pack", git_endpoint, methods=["POST"]),

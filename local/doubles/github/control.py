@@ -34,6 +34,9 @@ class RepositoryOrder(BaseModel):
     files: dict[str, str | dict[str, str]] = {}
     default_branch: str = "main"
     private: bool = True
+    allow_auto_merge: bool = False
+    merge_methods: tuple[Literal["merge", "squash", "rebase"], ...] = ("merge", "squash")
+    requires_checks: bool = False
 
 
 class TokenOrder(BaseModel):
@@ -128,6 +131,11 @@ class Controls:
             )
         except InvalidNameError as error:
             raise RefusedControlError(422, str(error)) from error
+        if created:
+            rules = order.model_dump(include={"allow_auto_merge", "merge_methods", "requires_checks"})
+            with self._state.journal.transaction():
+                repository = repository.model_copy(update=rules)
+                self._state.repositories.put(repository.full_name.lower(), repository)
         head = self._state.git(repository).ref(f"refs/heads/{repository.default_branch}")
         shown = repository.model_dump(mode="json") | {"full_name": repository.full_name, "created": created}
         folder = str(self._state.git(repository).folder)

@@ -28,6 +28,8 @@ class Noun(BaseModel):
 
 
 class Repository(Noun):
+    """`requires_checks`: its branches may only be merged into when checks have passed, so a merge has to wait."""
+
     id: int
     owner: str
     owner_id: int
@@ -35,6 +37,9 @@ class Repository(Noun):
     default_branch: str
     private: bool
     description: str | None = None
+    allow_auto_merge: bool = False
+    merge_methods: tuple[Literal["merge", "squash", "rebase"], ...] = ("merge", "squash")
+    requires_checks: bool = False
     created_at: str
 
     @property
@@ -91,6 +96,14 @@ class Installation(Noun):
         return mine and (names is None or repository.full_name.lower() in names)
 
 
+class AutoMerge(Noun):
+    """`commit` was the head when it was asked for."""
+
+    by: str
+    method: str
+    commit: str
+
+
 class Pull(Noun):
     """`head_sha` and `base_sha` are frozen when the pull request is closed; while it is open git is asked."""
 
@@ -110,6 +123,7 @@ class Pull(Noun):
     merged_at: str | None = None
     merged_by: str | None = None
     merge_commit_sha: str | None = None
+    auto_merge: AutoMerge | None = None
     created_at: str
     updated_at: str
     closed_at: str | None = None

@@ -45,6 +45,7 @@ _REPOSITORY_LINKS = {
     "teams_url": "/teams",
     "trees_url": "/git/trees{/sha}",
 }
+_MERGES = ("merge_commit", "squash_merge", "rebase_merge")
 _USER_LINKS = {
     "events_url": "/events{/privacy}",
     "followers_url": "/followers",
@@ -143,6 +144,8 @@ def plain_repository(base: str, repository: Repository) -> dict[str, Any]:
         "has_discussions": False,
         "archived": False,
         "disabled": False,
+        "allow_auto_merge": repository.allow_auto_merge,
+        **{f"allow_{name}": name.partition("_")[0] in repository.merge_methods for name in _MERGES},
         "visibility": "private" if repository.private else "public",
         "open_issues": 0,
         "open_issues_count": 0,

@@ -56,7 +56,7 @@ def describe_pull(base: str, repository: Repository, pull: Pull) -> dict[str, An
         "head": _end(base, repository, pull.head, pull.head_sha),
         "base": _end(base, repository, pull.base, pull.base_sha),
         "author_association": "CONTRIBUTOR",
-        "auto_merge": None,
+        "auto_merge": _auto_merge(base, pull),
         "_links": {name: {"href": href} for name, href in links.items()},
         "url": links["self"],
         "html_url": links["html"],
@@ -69,6 +69,14 @@ def describe_pull(base: str, repository: Repository, pull: Pull) -> dict[str, An
         "commits_url": links["commits"],
         "statuses_url": links["statuses"],
     }
+
+
+def _auto_merge(base: str, pull: Pull) -> dict[str, Any] | None:
+    asked = pull.auto_merge
+    if asked is None:
+        return None
+    words = {"commit_title": f"{pull.title} (#{pull.number})", "commit_message": ""}
+    return {"enabled_by": user(base, asked.by), "merge_method": asked.method, **words}
 
 
 def full_pull(base: str, repository: Repository, pull: Pull, state: GitHubState) -> dict[str, Any]:

@@ -36,6 +36,13 @@ def test_boolean_in_another_spelling_is_refused(word: str) -> None:
         read_settings({"AICD_AUTO_MERGE": word})
 
 
+@pytest.mark.parametrize("kind", ["", "draft", "none"])
+def test_merge_of_what_is_never_ready_is_refused_with_the_fix(kind: str) -> None:
+    with pytest.raises(UsageError, match=r"auto-merge.*pull-request: ready"):
+        read_settings({"AICD_AUTO_MERGE": "true", "AICD_PULL_REQUEST": kind})
+    assert read_settings({"AICD_AUTO_MERGE": "true", "AICD_PULL_REQUEST": "ready"}).target.auto_merge
+
+
 @pytest.mark.parametrize("number", ["nan", "inf", "-1"])
 def test_budget_that_is_no_amount_is_refused(number: str) -> None:
     with pytest.raises(UsageError, match="max-budget-usd"):
