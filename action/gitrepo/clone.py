@@ -6,6 +6,10 @@
 | ends in commits of this very sprint | where those began, or the target branch for a branch of ours | over them |
 | holds other commits, and the spec named it | its last commit | on top, fast-forward |
 | holds other commits, and the name is ours | nowhere: refused, so that nobody's work is overwritten | never |
+
+Shallow, and complete in what it has. A partial clone (`--filter=blob:none`) would be smaller, but it fetches files when
+they are first read: in steps that have no token, out of a repository that another one was to be filled from. It deepens
+where the work of several sprints has to be joined and their histories do not meet in what was fetched.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from controlplane.errors import CallerError, Conflict, NotFound
 from controlplane.noun import Noun
 
 DEPTH = 200
+# Each step costs a round trip; None is all there is.
+DEEPER: tuple[int | None, ...] = (1_000, 10_000, None)
 
 
 class StartingPoint(Noun):
@@ -73,6 +79,8 @@ def fetch_repository(remote: Remote, repository: Path, wish: Wish, own: Trailers
     wanted = {name for name in (target, wish.branch, wish.previous_branch, *others) if name in heads}
     refs = [f"+refs/heads/{name}:refs/remotes/origin/{name}" for name in sorted(wanted)]
     talk(remote, repository, "fetch", "--quiet", "--no-tags", f"--depth={DEPTH}", "--", remote.url, *refs)
+    if len(wish.needed) > 1:
+        _deepen_until_they_meet(remote, repository, refs, [f"refs/remotes/origin/{name}" for name in sorted(wanted)])
     fresh = _fresh_start(repository, wish, heads, target)
     base = _starting_commit(repository, wish, own, heads, fresh)
     return StartingPoint(
@@ -82,6 +90,21 @@ def fetch_repository(remote: Remote, repository: Path, wish: Wish, own: Trailers
         remote_head=heads.get(wish.branch, ""),
         below=joined_commits(repository, base) if base == fresh and len(wish.needed) > 1 else (),
     )
+
+
+def _deepen_until_they_meet(remote: Remote, repository: Path, refs: list[str], tips: list[str]) -> None:
+    """Every branch that was fetched has a commit in common with the first; or all of their history is there."""
+    for more in DEEPER:
+        if all(_meet(repository, tips[0], tip) for tip in tips[1:]):
+            return
+        if text(repository, "rev-parse", "--is-shallow-repository") != "true":
+            return
+        how = f"--deepen={more}" if more else "--unshallow"
+        talk(remote, repository, "fetch", "--quiet", "--no-tags", how, "--", remote.url, *refs)
+
+
+def _meet(repository: Path, one: str, other: str) -> bool:
+    return git(repository, "merge-base", one, other, check=False).returncode == 0
 
 
 def list_heads(remote: Remote, repository: Path) -> tuple[dict[str, str], str]:

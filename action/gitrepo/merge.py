@@ -54,7 +54,7 @@ def _merge(repository: Path, head: str, other: Needed, needed: Sequence[Needed])
     if done.returncode != 0:
         raise CallerError(
             f"The work of the sprints {labels} cannot be merged on this runner.",
-            "It needs git 2.38 or newer, and a history of the two that meets within 200 commits.",
+            "It needs git 2.38 or newer, and branches that have a commit in common.",
             "merge-impossible",
         )
     when = max(int(text(repository, "log", "-1", "--format=%ct", commit)) for commit in (head, other.commit))
