@@ -37,13 +37,20 @@ class Ended:
         return self.told.result
 
     @property
+    def has_succeeded(self) -> bool:
+        """Whether the program came to its own end. What the API refused on the way is over then, and what the result
+        says is the agent's words about its work."""
+        return bool(self.result) and not self.result.get("is_error")
+
+    @property
     def status(self) -> int | None:
-        """The API's status, by the program's word, else by what passed through our proxy last."""
+        """The API's status of a failure, by the program's word, else by what passed through our proxy last."""
+        if self.has_succeeded:
+            return None
         said = self.result.get("api_error_status")
         if isinstance(said, int):
             return said
-        is_over = bool(self.result) and not self.result.get("is_error")
-        return self.facts.statuses[-1] if self.facts.statuses and not is_over else None
+        return self.facts.statuses[-1] if self.facts.statuses else None
 
     @property
     def said(self) -> str:
@@ -97,7 +104,13 @@ class Judgement:
 
 
 def _is_limit(ended: Ended) -> bool:
+    if ended.has_succeeded:
+        return False
     return ended.status in (429, 529) or ("hit your" in ended.said and "limit" in ended.said)
+
+
+def _is_unanswered(ended: Ended) -> bool:
+    return not ended.has_succeeded and (bool(ended.status and ended.status >= 500) or ended.facts.unreachable)
 
 
 def _denied(ended: Ended) -> str:
@@ -123,8 +136,13 @@ TABLE: tuple[Row, ...] = (
         "stopped", lambda e: bool(e.stop or e.process.reason), "stopped",
         lambda e: f"Claude Code was stopped: {e.stop or e.process.reason}.",
     ),
+    # Before the rows that read a status: the last one that passed is not why it ended.
     Row(
-        "session-lost", lambda e: e.result.get("is_error", True) and NO_SESSION in e.said, "failed",
+        "turns", lambda e: "max_turns" in (e.result.get("terminal_reason"), str(e.result.get("subtype"))[6:]),
+        "stopped", lambda e: f"Claude Code used all {e.result.get('num_turns')} turns.",
+    ),
+    Row(
+        "session-lost", lambda e: not e.has_succeeded and NO_SESSION in e.said, "failed",
         lambda _: "The session cannot be continued.",
     ),
     Row("limit", _is_limit, "paused", lambda e: f"The API limits the use of this key ({e.status}).", ""),
@@ -138,16 +156,12 @@ TABLE: tuple[Row, ...] = (
     ),
     Row("model", lambda e: e.status == 404, "failed", lambda _: "Claude has no such model.", "model-unknown"),
     Row(
-        "server-error", lambda e: bool(e.status and e.status >= 500) or e.facts.unreachable, "failed",
+        "server-error", _is_unanswered, "failed",
         lambda e: f"The Claude API does not answer ({e.status or 'no connection'}).", "claude-unavailable",
     ),
     Row(
         "silent", lambda e: not e.result, "failed",
         lambda e: f"Claude Code ended without a result (exit code {e.process.exit_code}). {e.said}".strip(),
-    ),
-    Row(
-        "turns", lambda e: "max_turns" in (e.result.get("terminal_reason"), str(e.result.get("subtype"))[6:]),
-        "stopped", lambda e: f"Claude Code used all {e.result.get('num_turns')} turns.",
     ),
     Row(
         "not-logged-in", lambda e: bool(e.result.get("is_error")) and not e.facts.calls, "failed",

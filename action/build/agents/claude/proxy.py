@@ -48,8 +48,8 @@ SPENT = "aicd: the budget of this run is spent"
 
 @dataclass
 class Facts:
-    """What passed through, for the judgement of an attempt. `statuses` are the API's own answers, in order; `broken`:
-    the last message did not come to its end."""
+    """What became of the messages that were asked for, for the judgement of an attempt; the counting of tokens is not
+    among them. `statuses` are the API's own answers, in order; `broken`: the last message did not come to its end."""
 
     calls: int = 0
     refused_for_money: bool = False
@@ -149,7 +149,7 @@ class Proxy:
         try:
             changed = allowance.document is not document
             sent = json.dumps(allowance.document).encode() if changed else body
-            with self._ask(path, query, headers, sent) as passing:
+            with self._ask(path, query, headers, sent, counted=counted) as passing:
                 try:
                     yield passing
                 finally:
@@ -163,7 +163,7 @@ class Proxy:
                 self._idle.notify_all()
 
     @contextmanager
-    def _ask(self, path: str, query: str, headers: Any, body: bytes) -> Iterator[Passing | Refusal]:
+    def _ask(self, path: str, query: str, headers: Any, body: bytes, *, counted: bool) -> Iterator[Passing | Refusal]:
         sent = {name: headers[name] for name in PASSED_ON if headers.get(name)}
         sent |= {"accept-encoding": "identity"}
         url = f"{self._upstream}{path}" + (f"?{query}" if query else "")
@@ -174,11 +174,11 @@ class Proxy:
             return
         except httpx.HTTPError:
             with self._lock:
-                self._facts.unreachable = True
+                self._facts.unreachable = self._facts.unreachable or counted
             yield Refusal(502, "api_error", "The Claude API cannot be reached from this runner.")
             return
         try:
-            yield self._passing(response)
+            yield self._passing(response, counted=counted)
         finally:
             response.close()
 
@@ -202,25 +202,25 @@ class Proxy:
         kind = "authentication_error" if is_final else "api_error"
         return Refusal(401 if is_final else 502, kind, f"aicd: {error.message}")
 
-    def _passing(self, response: httpx.Response) -> Passing:
-        hopeless = False
-        error = b""
-        if response.status_code >= 400:
-            error = response.read()[:100_000]
+    def _passing(self, response: httpx.Response, *, counted: bool) -> Passing:
+        error = response.read()[:100_000] if response.status_code >= 400 else b""
+        seen = None
+        if response.status_code in (429, 529):
+            seen = find_resume_time(response.status_code, response.headers, error, self._clock())
+        if counted:
+            self._note(response.status_code, seen)
+        waits_long = seen and (seen.resume_at - self._clock()).total_seconds() > LONGEST_WAIT_SECONDS and seen.is_told
+        streamed = "text/event-stream" in response.headers.get("content-type", "")
+        hopeless = bool(waits_long) or response.status_code in (401, 403)
+        return Passing(response, Meter(streamed=streamed), error, hopeless=hopeless)
+
+    def _note(self, status: int, seen: LimitSeen | None) -> None:
         with self._lock:
             self._facts.calls += 1
             self._facts.unreachable = False
-            self._facts.statuses.append(response.status_code)
-            if response.status_code in (429, 529):
-                seen = find_resume_time(response.status_code, response.headers, error, self._clock())
+            self._facts.statuses.append(status)
+            if seen is not None or status < 400:
                 self._facts.limit = seen
-                hopeless = (seen.resume_at - self._clock()).total_seconds() > LONGEST_WAIT_SECONDS and seen.is_told
-            elif response.status_code < 400:
-                self._facts.limit = None
-        streamed = "text/event-stream" in response.headers.get("content-type", "")
-        return Passing(
-            response, Meter(streamed=streamed), error, hopeless=hopeless or response.status_code in (401, 403)
-        )
 
     def _count(self, passing: Passing) -> None:
         meter = passing.meter

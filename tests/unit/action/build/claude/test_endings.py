@@ -48,6 +48,9 @@ CASES: dict[str, Ended] = {
     ),
     "clock": ended({}, process=Outcome(exit_code=None, duration_seconds=9.0, timed_out=True, reason="too long")),
     "stopped": ended({}, process=Outcome(exit_code=None, duration_seconds=9.0, reason="it wrote too much")),
+    "turns": ended(
+        {"is_error": True, "subtype": "error_max_turns", "num_turns": 250}, facts=Facts(calls=1, statuses=[200, 404])
+    ),
     "session-lost": ended(
         {}, process=Outcome(exit_code=1, duration_seconds=1.0, errors=b"No conversation found with session ID: x")
     ),
@@ -57,7 +60,6 @@ CASES: dict[str, Ended] = {
     "model": ended({**FAILED, "api_error_status": 404}),
     "server-error": ended({**FAILED, "api_error_status": 500}),
     "silent": ended({}, process=Outcome(exit_code=0, duration_seconds=1.0)),
-    "turns": ended({"is_error": True, "subtype": "error_max_turns", "num_turns": 250}),
     "not-logged-in": ended({**FAILED, "result": "Not logged in"}, facts=Facts()),
     "error": ended(FAILED),
     "broken": ended(facts=Facts(calls=1, statuses=[200], broken=True)),
@@ -83,6 +85,27 @@ def test_case_is_judged_by_its_row(name: str) -> None:
 def test_subtype_and_exit_code_alone_never_make_a_success() -> None:
     refused = ended({"subtype": "success", "is_error": True, "api_error_status": 401, "result": "API Error"})
     assert judge_ending(refused).ending == "failed"
+
+
+WELL_ENDED = {
+    "speaks-of-a-limit": {"result": "Users who hit your rate limit now get a 429. You've hit your limit on retries."},
+    "speaks-of-a-status": {"result": "API Error: 404 is what the handler answers now.", "api_error_status": 404},
+    "speaks-of-a-session": {"is_error": False, "result": "The chat says `No conversation found` where there is none."},
+    "speaks-of-credit": {"result": "Credit balance is too low: the message is shown.", "api_error_status": 400},
+}
+
+
+@pytest.mark.parametrize("name", list(WELL_ENDED))
+def test_words_of_an_agent_that_ended_well_are_only_words(name: str) -> None:
+    """It is paid for: what it says of limits, keys and statuses is about its work."""
+    seen = Facts(calls=1, statuses=[200, 429], limit=LimitSeen(429, NOW, is_told=True), unreachable=True)
+    judged = judge_ending(ended(WELL_ENDED[name], facts=seen))
+    assert (judged.name, judged.ending) == ("done", "done")
+
+
+def test_limit_in_the_programs_words_needs_no_status() -> None:
+    said = {"is_error": True, "result": "You've hit your 5-hour limit · resets 3pm (UTC)"}
+    assert judge_ending(ended(said, facts=Facts())).name == "limit"
 
 
 def test_limit_that_the_proxy_saw_is_believed_before_the_programs_words() -> None:

@@ -137,6 +137,22 @@ def test_counting_tokens_costs_nothing_and_is_always_allowed(open_proxy: Callabl
     assert client.ledger.spent() == 0
 
 
+def test_refused_counting_of_tokens_says_nothing_of_the_attempt(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
+) -> None:
+    """Where a gateway knows no counting, it answers 404; that is no word about the model."""
+    ask = {name: ASKED[name] for name in ("model", "messages")}
+    with open_proxy() as (proxy, client):
+        assert client.post("/v1/messages", json=ASKED).status_code == 200
+        running[0].set_script(Scenario(keys=("another key",)))
+        assert client.post("/v1/messages/count_tokens", json=ask).status_code == 401
+        facts = proxy.take_facts()
+    assert (facts.calls, facts.statuses, facts.limit) == (1, [200], None)
+    with open_proxy(upstream="http://127.0.0.1:9") as (proxy, client):
+        assert client.post("/v1/messages/count_tokens", json=ask).status_code == 502
+        assert not proxy.take_facts().unreachable
+
+
 def test_long_limit_is_told_not_to_be_waited_for(
     open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str]
 ) -> None:
