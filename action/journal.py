@@ -24,6 +24,7 @@ class Records(Protocol):
 class Journal:
     """`records` is None for a run that no control plane knows. A story that cannot be told never stops the work.
 
+    No secret is in what it tells, at whatever depth of an event or an execution it stood.
     `ci_attempt` counts how often the run's CI run was begun.
     """
 
@@ -37,7 +38,7 @@ class Journal:
         self._ci_attempt = ci_attempt
 
     def event(self, phase: Phase, message: str, **metadata: Any) -> None:
-        message = self._console.redact(message)
+        message, metadata = self.redact(message), self.redact(metadata)
         self._console.say(f"{phase.value}: {message}")
         entry = {"at": now(), "phase": phase.value, "message": message, "metadata": metadata}
         self._folder.append("events.jsonl", entry)
@@ -46,9 +47,19 @@ class Journal:
     def execution(self, iteration: int, execution: Mapping[str, Any]) -> None:
         """One agent execution; telling it twice records it once."""
         number = execution_id(self._run_id, self._ci_attempt, str(iteration))
-        entry = {"id": number, "iteration": iteration, **execution}
+        entry = {"id": number, "iteration": iteration, **self.redact(execution)}
         self._folder.append("executions.jsonl", entry)
         self._try("execution", lambda records: records.record_execution(self._run_id, entry))
+
+    def redact(self, value: Any) -> Any:
+        """Texts, and what holds them, without secrets; names of fields too."""
+        if isinstance(value, str):
+            return self._console.redact(value)
+        if isinstance(value, Mapping):
+            return {self.redact(name): self.redact(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self.redact(item) for item in value)
+        return value
 
     def _try(self, what: str, tell: Any) -> None:
         if self._records is None:

@@ -76,7 +76,7 @@ class Trail:
             told_usd=session.told_usd if session else 0.0,
             base=self.run.base,
             head=progress.head,
-            feedback=progress.feedback[:MOST_FEEDBACK],
+            feedback=self.context.console.redact(progress.feedback)[:MOST_FEEDBACK],
             made=progress.made,
             is_judged=progress.is_judged,
             asked=self.asked()[:MOST_ASKED],

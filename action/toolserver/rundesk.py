@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from action.journal import Journal
 from action.run import Run
@@ -24,6 +24,7 @@ from controlplane.verdict import Verdict
 MOST_LETTER_CHARACTERS = 40_000
 MOST_QUESTIONS = 10
 BETWEEN_EVENTS_SECONDS = 1.0
+Said = TypeVar("Said", Question, Decision)
 
 
 class Checked(Noun):
@@ -61,7 +62,8 @@ class DeskLimits:
 class RunDesk:
     """A ToolDesk. `check` is None where nothing can be measured (planning), `find_runs` without a control plane.
 
-    `questions` and `decisions` are what came in; the loop ends an attempt that left a blocking question.
+    `questions` and `decisions` are what came in, without secrets: they go on to mails, reports and the database. The
+    loop ends an attempt that left a blocking question.
     """
 
     run: Run
@@ -124,8 +126,9 @@ class RunDesk:
         return {"passed_on": True}
 
     def ask_requester(self, questions: Sequence[Question]) -> Answer:
+        cleaned = [_without_secrets(question, self.journal) for question in questions]
         with self._one:
-            new = [question for question in questions if question not in self.questions]
+            new = [question for question in cleaned if question not in self.questions]
             if len(self.questions) + len(new) > MOST_QUESTIONS:
                 raise Conflict(f"A run may ask {MOST_QUESTIONS} questions.", "Decide the rest yourself.", "too-many")
             self.questions += new
@@ -185,6 +188,7 @@ class RunDesk:
         return {"runs": [dict(run) for run in self.find_runs(query, limit)]}
 
     def record_decision(self, decision: Decision) -> Answer:
+        decision = _without_secrets(decision, self.journal)
         with self._one:
             if decision in self.decisions:
                 return {"recorded": True}
@@ -196,6 +200,10 @@ class RunDesk:
             decision=decision.model_dump(mode="json"),
         )
         return {"recorded": True}
+
+
+def _without_secrets(said: Said, journal: Journal) -> Said:
+    return said.model_copy(update=journal.redact(dict(said)))
 
 
 def _one_line(text: str) -> str:

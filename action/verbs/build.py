@@ -163,6 +163,7 @@ def _agent(
         tell=lambda sentence: journal.event(Phase.BUILD, f"Agent: {sentence}", source="agent"),
         say=context.console.say,
         redact=context.console.redact,
+        keep_secret=context.console.keep_secret,
     )
     agent = choose_agent(settings.agent, spec, surroundings)
     return agent if agent.name == "claude" else Billed(agent, ledger)

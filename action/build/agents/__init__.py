@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an agent may need of the run. `root` is the folder that paths in inputs are relative to."""
+    """What an agent may need of the run. `root` is the folder that paths in inputs are relative to; `keep_secret` is
+    told what `redact` has to know from then on."""
 
     cache_dir: Path
     ledger: Ledger
@@ -38,6 +39,7 @@ class Surroundings:
     tell: Callable[[str], None] = field(default=lambda _: None)
     say: Callable[[str], None] = field(default=lambda _: None)
     redact: Callable[[str], str] = str
+    keep_secret: Callable[[str], None] = field(default=lambda _: None)
 
 
 def choose_agent(inputs: AgentInputs, spec: Spec, given: Surroundings) -> Agent:

@@ -24,12 +24,16 @@ def make_claude(inputs: AgentInputs, given: Surroundings) -> ClaudeAgent:
         )
     # An identity that is refused is told of before anything is begun.
     key.headers()
+    mcp = load_mcp_config(_located(inputs.mcp_config, given.root), given.mcp_variables)
+    # Variables are known from the start; what is written out in the configuration is not.
+    for value in mcp.secrets():
+        given.keep_secret(value)
     settings = ClaudeSettings(
         key=key,
         ledger=given.ledger,
         cache_dir=given.cache_dir,
         desk=given.desk,
-        mcp=load_mcp_config(_located(inputs.mcp_config, given.root), given.mcp_variables),
+        mcp=mcp,
         model=inputs.builder_model,
         path=inputs.claude_path,
         upstream=given.upstream or API,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,21 @@ def test_usage_file_that_is_a_link_is_not_read(task: Task, area: Path) -> None:
     (area / "else.json").write_text('{"cost_usd": 5}')
     attempt = CommandAgent(f"ln -s {area}/else.json $AICD_USAGE_FILE", area / "cache").work(task)
     assert attempt.cost_usd is None
+
+
+def test_log_of_a_command_holds_no_secret(task: Task, area: Path) -> None:
+    CommandAgent(f"echo {CANARY}; echo {CANARY} >&2", area / "cache", lambda text: text.replace(CANARY, "***")).work(
+        task
+    )
+    assert task.log.read_text() == "***\n***\n"
+
+
+def test_secrets_written_out_in_the_mcp_configuration_are_kept_from_the_start(area: Path) -> None:
+    config = '{"mcpServers": {"notes": {"url": "https://notes.example/mcp", "headers": {"X-Api-Key": "literal-0123"}}}}'
+    inputs = AgentInputs(agent="claude", anthropic_api_key=SecretStr("sk-ant-x"), mcp_config=config)
+    kept: list[str] = []
+    choose_agent(inputs, SPEC, replace(surroundings(area), keep_secret=kept.append))
+    assert kept == ["literal-0123"]
 
 
 def test_files_of_the_spec_are_written_as_they_are(task: Task) -> None:

@@ -163,6 +163,19 @@ def test_decision_is_kept_once_with_its_reason(tmp_path: Path) -> None:
     assert events(tmp_path)[0]["metadata"]["decision"]["alternatives"] == ["float"]
 
 
+def test_secret_in_a_question_or_decision_is_gone_on_arrival(tmp_path: Path) -> None:
+    """From here they go to the mail, the report and the database."""
+    canary = "notion_canary_a1b2c3d4"
+    journal = Journal(RunFolder(tmp_path), Console(GitHubContext(), (canary,)), RUN.run_id, None)
+    desk = RunDesk(RUN, SPEC, SPRINT, journal)
+    for _ in range(2):
+        desk.ask_requester([Question(text=f"Is {canary} yours?", blocking=False), Question(text=canary)])
+        desk.record_decision(Decision(title=f"Use {canary}", reason=canary, alternatives=(f"not {canary}",)))
+    assert [one.text for one in desk.questions] == ["Is *** yours?", "***"]
+    assert desk.decisions == [Decision(title="Use ***", reason="***", alternatives=("not ***",))]
+    assert canary not in (tmp_path / "events.jsonl").read_text()
+
+
 def test_search_without_a_control_plane_says_so(tmp_path: Path) -> None:
     assert "no control plane" in open_desk(tmp_path).search_runs("", 5)["note"]
     found = open_desk(tmp_path, find_runs=lambda query, limit: [{"query": query, "limit": limit}])

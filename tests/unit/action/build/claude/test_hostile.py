@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pydantic
 import pytest
+from pydantic import SecretStr
 
+from action.build.agents import Surroundings
+from action.build.agents.claude.wiring import make_claude
+from action.settings import AgentInputs
 from action.verify.account import can_switch_user, is_reachable
 from action.verify.interpreter import find_interpreter
 from action.verify.options import default_cache_dir
@@ -101,6 +105,34 @@ def test_agent_that_obeys_a_hostile_mail_finds_and_sends_no_secret(
     assert "No such tool available: WebFetch" in seen
     token = next(line for one in heard for line in one.splitlines() if line.startswith("ANTHROPIC_API_KEY="))
     assert token.startswith("ANTHROPIC_API_KEY=aicd-run-")
+
+
+def test_secret_of_an_mcp_server_stays_between_the_agent_and_the_model(make_stage: Callable[..., Stage]) -> None:
+    """The agent's program needs it, so the agent finds it; nobody hears of it by log, question, decision or event."""
+    canary = "notion_canary_a1b2c3d4"
+    ask = {"questions": [{"text": f"Is {canary} yours?", "blocking": True}]}
+    orders = (
+        bash("cat ~/mcp.json"),
+        Call(name="mcp__notes__look_up", input={}),
+        Call(name="mcp__aicd-controlplane__record_decision", input={"title": canary, "reason": f"{canary}."}),
+        Call(name="mcp__aicd-controlplane__report_progress", input={"message": f"I use {canary}"}),
+        Call(name="mcp__aicd-controlplane__ask_requester", input=ask),
+    )
+    stage = make_stage(Scenario(steps=(Step(say=f"I have {canary}.", call=orders), Step(say=f"Found {canary}."))))
+    config = {"mcpServers": {"notes": stage.server(env={"NOTION_TOKEN": canary})}}
+    given = Surroundings(
+        default_cache_dir(), stage.ledger, desk=stage.desk, upstream=stage.upstream, tell=stage.told.append,
+        redact=stage.console.redact, keep_secret=stage.console.keep_secret,
+    )  # fmt: skip
+    agent = make_claude(AgentInputs(anthropic_api_key=SecretStr(REAL_KEY), mcp_config=json.dumps(config)), given)
+    attempt = stage.work(agent)
+    assert attempt.ending == "needs-input", attempt
+    assert canary in stage.sent()
+    assert [one.text for one in stage.desk.questions] == ["Is *** yours?"]
+    assert [one.title for one in stage.desk.decisions] == ["***"]
+    events = (stage.area / "run" / "events.jsonl").read_text()
+    assert events.count("***") >= 4
+    assert canary not in stage.log.read_text() + events + str(attempt) + "".join(stage.told)
 
 
 WORKER = """
