@@ -96,6 +96,21 @@ class Cell:
             cwd or self.tree, stdin, {**self._environment(), **(environment or {})}, max(timeout_seconds, 0.1)
         )
 
+    @contextmanager
+    def converse(
+        self, command: Sequence[str | Path], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A program to talk with over stdin and stdout, for as long as the block lasts; several may run at once.
+
+        Its process group ends with the block. What left the group ends with the cell, or by `end`.
+        """
+        given = {**self._environment(), **(environment or {})}
+        process = _spawn(self, [str(word) for word in command], cwd or self.tree, given, errors=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            _end_group(process)
+
     def _environment(self) -> dict[str, str]:
         marked = {MARKER: self.marker}
         if "AICD_STACK" in os.environ:
@@ -202,8 +217,6 @@ class _Running:
         self.timed_out = False
 
     def complete(self, cwd: Path, stdin: bytes, environment: dict[str, str], timeout_seconds: float) -> Outcome:
-        if self.cell.account is None:
-            _close_our_memory()
         started = time.monotonic()
         process, reading = self._start(cwd, environment)
         try:
@@ -224,23 +237,9 @@ class _Running:
 
     def _start(self, cwd: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], int | None]:
         reading, writing = os.pipe() if self.channel else (None, None)
-        account = self.cell.account
-        launcher = [str(self.cell.python), "-I", "-S", str(self.cell.launcher), json.dumps(self.cell.limits())]
+        handed = () if writing is None else (writing,)
         try:
-            process = subprocess.Popen(
-                [*launcher, *self.command, *([] if writing is None else [str(writing)])],
-                cwd=cwd,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=() if writing is None else (writing,),
-                start_new_session=True,
-                user=account.uid if account else None,
-                group=account.uid if account else None,
-                extra_groups=[] if account else None,
-                umask=0o022,
-            )
+            process = _spawn(self.cell, [*self.command, *map(str, handed)], cwd, environment, handed=handed)
         finally:
             if writing is not None:
                 os.close(writing)
@@ -292,14 +291,48 @@ class _Running:
         return bool(data)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # the group is gone already
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self.cell.end()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()
+        try:
+            _end_group(process)
+        finally:
+            self.cell.end()
+
+
+def _spawn(
+    cell: Cell,
+    command: list[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    *,
+    errors: int = subprocess.PIPE,
+    handed: tuple[int, ...] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a program as the cell's user in a process group of its own, by the launcher that takes its rights away."""
+    if cell.account is None:
+        _close_our_memory()
+    return subprocess.Popen(
+        [str(cell.python), "-I", "-S", str(cell.launcher), json.dumps(cell.limits()), *command],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        pass_fds=handed,
+        start_new_session=True,
+        user=cell.account.uid if cell.account else None,
+        group=cell.account.uid if cell.account else None,
+        extra_groups=[] if cell.account else None,
+        umask=0o022,
+    )
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # the group is gone already
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 def _feed(selector: selectors.BaseSelector, process: subprocess.Popen[bytes], pending: memoryview) -> memoryview:

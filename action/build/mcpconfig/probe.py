@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,22 +15,26 @@ from action.build.mcpconfig.probe_stdio import Silent, probe_program
 from action.build.mcpconfig.servers import McpConfig, McpServer
 from action.build.mcpconfig.states import ServerState, Status
 from action.build.mcpconfig.wire import NoMcp
+from action.verify.sandbox import Cell
 from controlplane.errors import OutsideError
 
 
-def probe(config: McpConfig, environment: Mapping[str, str] | None = None) -> tuple[ServerState, ...]:
+def probe(
+    config: McpConfig, cell: Cell, folder: Path, environment: Mapping[str, str] | None = None
+) -> tuple[ServerState, ...]:
     """One state for each server, in order; never raises for what a server does.
 
-    Programs are given PATH, HOME and the like of `environment` (ours, if not told) and their own `env`, nothing else.
+    Programs run in `cell` and work in `folder`. They are given its PATH, HOME and the like, proxies and certificates of
+    `environment` (ours, if not told) and their own `env`, nothing else; none of them is alive afterwards.
     """
     if not config.servers:
         return ()
     given = os.environ if environment is None else environment
-    with (
-        tempfile.TemporaryDirectory(prefix="aicd-mcp-") as folder,
-        ThreadPoolExecutor(len(config.servers), thread_name_prefix="mcp-probe") as pool,
-    ):
-        return tuple(pool.map(lambda server: _ask(server, given, Path(folder)), config.servers))
+    try:
+        with ThreadPoolExecutor(len(config.servers), thread_name_prefix="mcp-probe") as pool:
+            return tuple(pool.map(lambda server: _ask(server, cell, folder, given), config.servers))
+    finally:
+        cell.end()
 
 
 def check_required(states: Iterable[ServerState]) -> None:
@@ -47,14 +50,14 @@ def check_required(states: Iterable[ServerState]) -> None:
         )
 
 
-def _ask(server: McpServer, environment: Mapping[str, str], folder: Path) -> ServerState:
+def _ask(server: McpServer, cell: Cell, folder: Path, environment: Mapping[str, str]) -> ServerState:
     began = time.monotonic()
     status: Status = "failed"
     reason = fix = version = ""
     tools: tuple[str, ...] = ()
     try:
         if server.type == "stdio":
-            version, tools = probe_program(server, environment, folder)
+            version, tools = probe_program(server, cell, folder, environment)
         else:
             version, tools = probe_address(server)
         status, reason = _judge_tools(server, tools)
@@ -70,7 +73,8 @@ def _ask(server: McpServer, environment: Mapping[str, str], folder: Path) -> Ser
     except FileNotFoundError:
         reason, fix = f"cannot be started: `{server.command}` is not installed", "Install it before this step."
     except (OSError, ValueError):
-        reason, fix = f"cannot be started: `{server.command}` is no program", "Correct its `command`."
+        reason = f"cannot be started: `{server.command}` is no program that the agent's user can run"
+        fix = "Correct its `command`, or install it where every user can come to."
     except httpx.HTTPError:
         reason, fix = "cannot be reached", _fix(server)
     seconds = round(time.monotonic() - began, 3)

@@ -1,4 +1,8 @@
-"""Asking a server that is a program: start it, say `initialize`, list its tools, end it with all it started."""
+"""Asking a server that is a program: start it, say `initialize`, list its tools, end it with all it started.
+
+It is code of third parties, so it runs where the agent's program will start it again: in the agent's sandbox, with its
+user, home and PATH. What answers here answers there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import json
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -28,38 +31,36 @@ from action.build.mcpconfig.wire import (
     tools_of,
     version_of,
 )
+from action.verify.sandbox import Cell
 
 # What a program may know of this machine besides its own `env`; no token of ours is among them.
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
+KEPT = ("TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
 GRACE_SECONDS = 2.0
+# By which the sandbox's launcher says that it could not become the program.
+NOT_STARTED = 127
 
 
 class Silent(Exception):
     """No answer in time."""
 
 
-def probe_program(server: McpServer, environment: Mapping[str, str], folder: Path) -> tuple[str, tuple[str, ...]]:
+def probe_program(
+    server: McpServer, cell: Cell, folder: Path, environment: Mapping[str, str]
+) -> tuple[str, tuple[str, ...]]:
     """(version, tools). It works in `folder`. Raises FileNotFoundError, OSError, NoMcp, Silent."""
     deadline = time.monotonic() + server.timeout_seconds
     env = {name: environment[name] for name in (*KEPT, *PROXIES) if name in environment}
     env |= {name: value.get_secret_value() for name, value in server.env.items()}
-    program = shutil.which(server.command, path=env.get("PATH", os.defpath))
+    named = str(folder / server.command) if os.sep in server.command else server.command
+    program = shutil.which(named, path=env.get("PATH", cell.path))
     if program is None:
         raise FileNotFoundError(server.command)
-    process = subprocess.Popen(
-        [program, *server.args],
-        env=env,
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        return _speak(_Line(process, deadline))
-    finally:
-        _end(process)
+    with cell.converse([program, *server.args], cwd=folder, environment=env) as process:
+        try:
+            return _speak(_Line(process, deadline))
+        finally:
+            _let_end(process)
 
 
 def _speak(line: _Line) -> tuple[str, tuple[str, ...]]:
@@ -81,6 +82,7 @@ class _Line:
     def __init__(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
+        self._process = process
         self._in, self._out = process.stdin, process.stdout
         self._deadline = deadline
         self._seen = b""
@@ -92,7 +94,7 @@ class _Line:
             self._in.write(json.dumps(message).encode() + b"\n")
             self._in.flush()
         except BrokenPipeError:
-            raise NoMcp("it ended at once") from None
+            raise self._ended("it ended at once") from None
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """The answer to it; what else the server says is passed over."""
@@ -121,22 +123,23 @@ class _Line:
                 raise Silent
         chunk = os.read(self._out.fileno(), 1 << 16)
         if not chunk:
-            raise NoMcp("it ended before it answered")
+            raise self._ended("it ended before it answered")
         self._read += len(chunk)
         if self._read > MOST_ANSWER_BYTES:
             raise NoMcp(f"it printed more than {MOST_ANSWER_BYTES} bytes")
         return chunk
 
+    def _ended(self, reason: str) -> Exception:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._process.wait(GRACE_SECONDS) == NOT_STARTED:
+                return PermissionError("the sandbox's user cannot start it")
+        return NoMcp(reason)
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """By closing its input, as MCP has it; then its whole process group."""
+
+def _let_end(process: subprocess.Popen[bytes]) -> None:
+    """By closing its input, as MCP has it; what does not end by that is killed with the conversation."""
     assert process.stdin is not None
-    assert process.stdout is not None
     with contextlib.suppress(OSError):
         process.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_SECONDS)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()

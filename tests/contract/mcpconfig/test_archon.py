@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from action.build.mcpconfig import load_mcp_config, probe
+from action.build.mcpconfig import load_mcp_config
+from tests.contract.mcpconfig.conftest import Probe
 
 PUBLISHED = json.loads(Path(__file__).with_name("data").joinpath("archon_tools.json").read_text())
 
@@ -60,13 +61,13 @@ def test_double_keeps_a_task_and_fails_as_archon_does(archon: str) -> None:
     assert kinds == ["not_found", "invalid_action", "validation_error"]
 
 
-def test_probe_finds_archon_with_its_tools_and_its_health(archon: str) -> None:
-    (state,) = probe(config(archon, health_url=f"{archon}/api/health"))
+def test_probe_finds_archon_with_its_tools_and_its_health(archon: str, probed: Probe) -> None:
+    (state,) = probed(config(archon, health_url=f"{archon}/api/health"))
     assert (state.status, len(state.tools)) == ("connected", 16)
     assert state.version.startswith("archon-mcp-server")
 
 
-def test_fresh_archon_hangs_for_good_on_todays_client(fragile_archon: str) -> None:
+def test_fresh_archon_hangs_for_good_on_todays_client(fragile_archon: str, probed: Probe) -> None:
     """The bug itself; without it the next test would prove nothing."""
     hung = False
     try:
@@ -80,12 +81,12 @@ def test_fresh_archon_hangs_for_good_on_todays_client(fragile_archon: str) -> No
     except httpx.TimeoutException:
         alive = False
     assert not alive
-    (state,) = probe(config(fragile_archon, timeout_seconds=0.5))
+    (state,) = probed(config(fragile_archon, timeout_seconds=0.5))
     assert state.status == "timed-out"
     assert "SIGKILL" in state.fix or "Start it" in state.fix
 
 
-def test_fresh_archon_serves_todays_client_after_our_probe(fragile_archon: str) -> None:
-    (state,) = probe(config(fragile_archon))
+def test_fresh_archon_serves_todays_client_after_our_probe(fragile_archon: str, probed: Probe) -> None:
+    (state,) = probed(config(fragile_archon))
     assert state.is_up
     assert len(connect(fragile_archon, lambda client: client.list_tools()).tools) == 16

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from action.build.agents.claude.executable import find_claude
-from action.build.mcpconfig import allowed_tools, load_mcp_config, probe, render_cli_config, states_after
+from action.build.mcpconfig import allowed_tools, load_mcp_config, render_cli_config, states_after
 from action.toolserver.desk import Answer
 from action.toolserver.entry import mcp_entry
 from action.toolserver.host import ToolHost
+from tests.contract.mcpconfig.conftest import Probe
 
 ROOT = Path(__file__).parents[3]
 STEPS = {
@@ -37,13 +38,15 @@ class Desk:
         raise AttributeError(name)
 
 
-def test_claude_connects_to_every_server_that_the_probe_found_alive(fragile_archon: str, tmp_path: Path) -> None:
+def test_claude_connects_to_every_server_that_the_probe_found_alive(
+    fragile_archon: str, tmp_path: Path, probed: Probe
+) -> None:
     servers = {
         "archon": {"type": "http", "url": f"{fragile_archon}/mcp", "timeout_seconds": 10},
         "notes": {"type": "http", "url": "http://127.0.0.1:9/mcp", "required": False},
     }
     config = load_mcp_config(json.dumps({"mcpServers": servers}))
-    states = probe(config)
+    states = probed(config)
     (tmp_path / "steps.json").write_text(json.dumps(STEPS))
     command = [sys.executable, "-m", "local.doubles.anthropic", "--scenario", str(tmp_path / "steps.json")]
     with (

@@ -45,7 +45,7 @@ from action.toolserver.entry import mcp_entry
 from action.toolserver.host import ToolHost
 from action.toolserver.rundesk import RunDesk
 from action.verify.interpreter import find_interpreter
-from action.verify.sandbox import Cell, Outcome, Tools, open_cell
+from action.verify.sandbox import Cell, Outcome, open_cell
 
 MOVED = (
     "You go on with this session on another machine. The working directory is {new} now; what was in {old} is there."
@@ -101,14 +101,17 @@ class ClaudeAgent:
         settings = self._settings
         spent_before = settings.ledger.spent("builder")
         entries_before = len(settings.ledger.entries("builder"))
-        states = probe(settings.mcp)
-        check_required(states)
         program = reachable_copy(self.claude, settings.cache_dir)
         interpreter = find_interpreter(settings.cache_dir)
         tool_python = find_tool_python(interpreter) if settings.desk is not None else None
         tools, isolation = prepare_tools(task.scratch, [task.repository, program], settings.cache_dir, interpreter)
         with ExitStack() as stack:
-            work = self._open(stack, task, tools, program, tool_python, states)
+            folder = task.scratch / f"attempt-{task.iteration}"
+            shutil.rmtree(folder, ignore_errors=True)
+            cell = stack.enter_context(open_cell(folder, tools, roomy=True))
+            states = probe(settings.mcp, cell, task.repository)
+            check_required(states)
+            work = self._open(stack, task, cell, program, tool_python, states)
             judged, ended = self._run(work, self._message(task))
             if judged.name == "session-lost":
                 self.session = Session(str(uuid.uuid4()))
@@ -154,15 +157,13 @@ class ClaudeAgent:
         self,
         stack: ExitStack,
         task: Task,
-        tools: Tools,
+        cell: Cell,
         program: Path,
         tool_python: ToolPython | None,
         states: tuple[ServerState, ...],
     ) -> _Work:
-        """Proxy, tool host, sandbox and transcript; all of it ends with the stack."""
+        """Proxy, tool host and transcript; all of it ends with the stack, before the sandbox does."""
         settings = self._settings
-        folder = task.scratch / f"attempt-{task.iteration}"
-        shutil.rmtree(folder, ignore_errors=True)
         task.log.parent.mkdir(parents=True, exist_ok=True)
         if settings.desk is not None:
             settings.desk.next_attempt()
@@ -172,7 +173,7 @@ class ClaudeAgent:
             settings.say("The agent cannot test itself: the library `mcp` is not where its user can read it.")
         return _Work(
             task=task,
-            cell=stack.enter_context(open_cell(folder, tools, roomy=True)),
+            cell=cell,
             proxy=stack.enter_context(Proxy(settings.key, settings.ledger, settings.upstream)),
             teller=stack.enter_context(Teller(settings.tell)),
             log=stack.enter_context(task.log.open("w", encoding="utf-8", errors="replace")),
@@ -185,7 +186,7 @@ class ClaudeAgent:
     def _run(self, work: _Work, message: str) -> tuple[Judgement, Ended]:
         settings, cell, task = self._settings, work.cell, work.task
         configuration = cell.home / "claude"
-        shutil.rmtree(configuration, ignore_errors=True)
+        _clear(configuration)
         configuration.mkdir(mode=0o700)
         restore(self.session, configuration, task.repository, cell.owner)
         invocation = self._invocation(work)
@@ -239,7 +240,7 @@ class ClaudeAgent:
         if work.host is not None and work.tools is not None:
             own = work.tools.entry(mcp_entry(work.host, python=work.tools.executable, folder=cell.folder))
         config = cell.home / "mcp.json"
-        config.unlink(missing_ok=True)
+        _clear(config)
         with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(render_cli_config(settings.mcp, own, work.states))
         left = settings.ledger.left()
@@ -284,6 +285,14 @@ def _first_message(task: Task) -> str:
 
 def _tail(process: Outcome) -> str:
     return " ".join(process.errors.decode("utf-8", "replace").split())[-1_000:]
+
+
+def _clear(path: Path) -> None:
+    """Remove whatever a program of the sandbox's user put there; of a link the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _inside(path: str, repository: Path) -> str:
