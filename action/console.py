@@ -29,6 +29,11 @@ class Console:
         self._secrets = tuple(sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True))
         self._stream = stream or sys.stdout
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What is replaced by now; it may have become more since the start."""
+        return self._secrets
+
     def say(self, line: str) -> None:
         """One line for a person. Text of others inside it cannot become a command."""
         self._write(_disarm(self.redact(line)))

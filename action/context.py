@@ -73,6 +73,11 @@ class Context:
         records = self.store if run.controlled else None
         return Journal(self.folder, self.console, run.run_id, records, run.ci_attempt)
 
+    def kept_out(self) -> tuple[str, ...]:
+        """The secrets that no commit may hold, those among them that became known on the way."""
+        plain = self.settings.plain_values()
+        return tuple(secret for secret in self.console.secrets if secret not in plain)
+
     def keep_interruption(self) -> bool:
         """Note as a failure that a verb before this one was killed: a cancel, a time limit, or the machine. Whatever
         the verdict, what was promised for it may not be there. True when one was."""

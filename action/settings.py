@@ -6,6 +6,7 @@ because that is how a composite action hands over an input nobody gave. All prob
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,6 +37,7 @@ Switch = Annotated[bool, BeforeValidator(_strict_boolean)]
 Lines = Annotated[tuple[str, ...], BeforeValidator(_lines)]
 Uuid = Annotated[str, Field(pattern=r"^$|^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 NO_SECRET = SecretStr("")
+TELLING = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
 class _Group(BaseModel):
@@ -230,6 +232,11 @@ class Settings(_Group):
         """Those that GitHub does not know of by themselves, where they came as lines of one secret."""
         handed = (*self.mcp_variables.values(), *self.agent_variables.values())
         return tuple(secret.get_secret_value() for secret in handed)
+
+    def plain_values(self) -> frozenset[str]:
+        """What is handed to an agent by a name that tells of no secret: a model's name may well stand in a change."""
+        named = self.agent_variables.items()
+        return frozenset(value.get_secret_value() for name, value in named if not TELLING.search(name))
 
     @property
     def uses_control_plane(self) -> bool:

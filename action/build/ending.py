@@ -14,6 +14,7 @@ from action.build.departure import set_aside
 from action.build.job import Progress
 from action.build.trail import Trail
 from action.context import Context
+from action.gitrepo.protected import LEAK
 from action.interruption import Cancelled
 from action.mending import FIXES, OUTSIDE
 from action.run import BuildOutcome, Run
@@ -35,7 +36,9 @@ def conclude(
     context.folder.save("build", outcome)
     if outcome.session:
         context.console.set_output("session-id", outcome.session)
-    progress = Progress(change.head if change else started.base, outcome.feedback, outcome.made, outcome.is_judged)
+    leaking = [one.path for one in outcome.refusals if one.code == LEAK]
+    head = change.head if change and not leaking else started.base
+    progress = Progress(head, outcome.feedback, outcome.made, outcome.is_judged)
     refused = None
     if outcome.ended in ASIDE:
         refused = _set_aside(context, started, outcome, trail, progress, asked)
@@ -51,6 +54,8 @@ def conclude(
     if outcome.ended == "interrupted":
         fix = "Try again: it goes on with what was done." if is_kept else "Start it again."
         raise Cancelled("The run was cancelled.", fix)
+    if leaking:
+        raise _leaking(leaking)
     if change is None:
         raise refused or _nothing_built(outcome)
     context.folder.save("change", change)
@@ -91,6 +96,15 @@ def _leave_trail(outcome: BuildOutcome, change: Change | None, trail: Trail, pro
         return has_left and trail.keep(progress)
     trail.forget()
     return False
+
+
+def _leaking(paths: list[str]) -> AicdError:
+    """Not even a patch of it is kept: artifacts are read by more people than secrets are for."""
+    return CallerError(
+        f"The change holds a secret of this run in {', '.join(paths[:5])}; nothing of it is kept.",
+        "See the agent's log for how it came there, and replace what the agent was handed or read of an MCP server.",
+        "secret-in-change",
+    )
 
 
 def _nothing_built(outcome: BuildOutcome) -> AicdError:

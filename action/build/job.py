@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +55,7 @@ class BuildJob:
     `begin` is what an earlier run of this sprint left. `ask` is asked before each attempt, and `watch` every moment
     while one runs, whether to stop: `cancelled`, `out-of-money`, `interrupted`, or nothing. `keep` is told after each
     attempt where another run would go on. `taking` is held while files of the workspace become a commit.
+    `secrets` are those that no commit may hold.
     """
 
     run: Run
@@ -75,6 +76,7 @@ class BuildJob:
     watch: Callable[[], str] = str
     keep: Callable[[Progress], object] = field(default=lambda _: None)
     taking: threading.Lock = field(default_factory=threading.Lock)
+    secrets: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass

@@ -9,7 +9,7 @@ from action.build.agents.seam import Attempt
 from action.build.job import BuildJob, Judged, Progress, State
 from action.build.task import write_feedback
 from action.build.working import let_work
-from action.gitrepo.protected import changed_files
+from action.gitrepo.protected import LEAK, changed_files
 from action.gitrepo.workspace import Taken, tree_of
 from action.journal import now
 from action.run import BuildOutcome, Iteration
@@ -92,7 +92,7 @@ def _look_first(job: BuildJob, state: State) -> Over | None:
     judged = job.judge(_change(job, state.taken.head), state.made, state.deadline - job.clock())
     if judged.verdict.result is Result.PASSED:
         return "met", "what an earlier run left meets the Definition of Done"
-    _feed_back(state, judged, state.made)
+    _feed_back(job, state, judged, state.made)
     return None
 
 
@@ -133,7 +133,8 @@ def _attempt(job: BuildJob, state: State, number: int, left: float, *, is_last: 
 def _keep(job: BuildJob, state: State) -> None:
     """From here on another run loses nothing of this attempt. An agent that works once does it again at no cost."""
     has_left = state.taken.head != job.run.base or bool(state.last and state.last.session)
-    if job.agent.repeats and has_left:
+    leaks = any(one.code == LEAK for one in state.refusals)
+    if job.agent.repeats and has_left and not leaks:
         job.keep(state.progress())
 
 
@@ -162,15 +163,15 @@ def _next_step(
     if standing == state.standing:
         return "no-progress", f"attempts {number - 1} and {number} left the same files and the same failures"
     state.standing = standing
-    _feed_back(state, judged, number)
+    _feed_back(job, state, judged, number)
     if state.taken.head == job.run.base:
         state.feedback += f"\nAttempt {number} left no change in the repository. {iteration.reason}\n"
     return None
 
 
-def _feed_back(state: State, judged: Judged | None, number: int) -> None:
+def _feed_back(job: BuildJob, state: State, judged: Judged | None, number: int) -> None:
     verdict, evidence = (judged.verdict, judged.evidence) if judged else (NOTHING_JUDGED, Evidence())
-    state.feedback = write_feedback(verdict, evidence, state.refusals, number)
+    state.feedback = job.journal.redact(write_feedback(verdict, evidence, state.refusals, number))
     state.is_judged = True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class WorkCheck:
     judge: Callable[[Change, str, float], Judged]
     taking: threading.Lock = field(default_factory=threading.Lock)
     left: Callable[[], float] = field(default=lambda: math.inf)
+    secrets: Callable[[], Sequence[str]] = tuple
     _number: int = 0
 
     def __call__(self, seconds: float) -> Checked:
@@ -46,6 +47,6 @@ class WorkCheck:
         files = changed_files(self.repository, base, head)
         change = Change(repository=self.repository, base=base, head=head, branch=self.run.branch, files=files)
         judged = self.judge(change, f"check-{number}", min(seconds, max(self.left(), 1.0)))
-        refusals = find_refusals(self.repository, base, head, self.most_changed_lines)
+        refusals = find_refusals(self.repository, base, head, self.most_changed_lines, self.secrets())
         told = write_feedback(judged.verdict, judged.evidence, refusals, number) if judged.verdict.failing() else ""
         return Checked(verdict=judged.verdict, feedback=told)

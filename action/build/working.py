@@ -5,6 +5,7 @@ from __future__ import annotations
 from action.build.agents.seam import Attempt, Task
 from action.build.job import BuildJob, State
 from action.build.task import write_task
+from action.gitrepo.leaks import leaks_on_the_way
 from action.gitrepo.protected import Refusal, find_refusals, touched_on_the_way
 from action.gitrepo.workspace import Taken, commit_tree, take_work, tree_of
 from controlplane.errors import CallerError
@@ -31,23 +32,30 @@ def let_work(job: BuildJob, state: State, number: int, left: float) -> tuple[Att
             message = _message(job, number, attempt.summary)
             taken = take_work(job.repository, job.workspace, state.taken, message, job.run.trailers())
     except CallerError as error:
-        state.refusals = (Refusal(code=error.code, path="", reason=str(error)),)
+        trouble = Refusal(code=error.code, path="", reason=str(error))
+        state.refusals = (trouble, *_find_refusals(job, state.taken.head))
         return attempt, str(error)
     state.taken = _settle(job, taken)
     if state.taken.head == job.run.base and attempt.is_in_place:
         state.taken = Taken(head=_unchanged(job), seen=taken.seen)
-    state.refusals = find_refusals(job.repository, job.run.base, state.taken.head, job.limits.changed_lines)
+    state.refusals = _find_refusals(job, state.taken.head)
     return attempt, ""
 
 
 def _settle(job: BuildJob, taken: Taken) -> Taken:
-    """A history that went through protected paths and left them again becomes one commit, so that it can be pushed."""
-    refused = find_refusals(job.repository, job.run.base, taken.head, job.limits.changed_lines)
-    if refused or not touched_on_the_way(job.repository, job.run.base, taken.head):
+    """A history that went through what may not be pushed and left it again becomes one commit, so that it can be."""
+    between = (job.repository, job.run.base, taken.head)
+    if _find_refusals(job, taken.head):
+        return taken
+    if not touched_on_the_way(*between) and not leaks_on_the_way(*between, job.secrets()):
         return taken
     tree = tree_of(job.repository, taken.head)
     head = commit_tree(job.repository, tree, job.run.base, _message(job, 0), job.run.trailers())
     return Taken(head=head, seen=taken.seen)
+
+
+def _find_refusals(job: BuildJob, head: str) -> tuple[Refusal, ...]:
+    return find_refusals(job.repository, job.run.base, head, job.limits.changed_lines, job.secrets())
 
 
 def _unchanged(job: BuildJob) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
 
 from action.gitrepo.git import git, names
+from action.gitrepo.leaks import find_leaks
 from controlplane.change import EMPTY_TREE
 from controlplane.noun import Noun
 
@@ -15,10 +17,11 @@ PROTECTED_FOLDERS = (".github", ".claude", ".husky", ".git")
 PROTECTED_FILES = ("codeowners", ".mcp.json", ".gitmodules")
 SYMLINK, SUBMODULE = "120000", "160000"
 MAX_LINK_BYTES = 4096
+LEAK = "secret"
 
 
 class Refusal(Noun):
-    """Why a change is not pushed. `code` is stable: protected-path, symlink-outside, submodule, too-large."""
+    """Why a change is not pushed. `code` is stable: protected-path, symlink-outside, submodule, secret, too-large."""
 
     code: str
     path: str
@@ -30,9 +33,13 @@ def is_protected(path: str) -> bool:
     return bool(parts) and (parts[0] in PROTECTED_FOLDERS or ".git" in parts or parts[-1] in PROTECTED_FILES)
 
 
-def find_refusals(repository: Path, base: str, head: str, max_lines: int) -> tuple[Refusal, ...]:
-    """Look at the whole difference from `base` to `head`, and at each commit between for protected paths."""
+def find_refusals(
+    repository: Path, base: str, head: str, max_lines: int, secrets: Sequence[str] = ()
+) -> tuple[Refusal, ...]:
+    """Look at the whole difference from `base` to `head`, at the end of it and not at the way."""
     refusals = [*_protected(repository, base, head), *_modes(repository, base, head)]
+    reason = "a secret of this run stands in it; take it out, and let the program read it from where it is kept"
+    refusals += [Refusal(code=LEAK, path=path, reason=reason) for path in find_leaks(repository, base, head, secrets)]
     lines = changed_lines(repository, base, head)
     if lines > max_lines:
         reason = f"{lines} changed lines are more than the {max_lines} that a run may make (`max-changed-lines`)"

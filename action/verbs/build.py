@@ -122,6 +122,7 @@ def _job(
         watch=lambda: "interrupted" if interruption.came else watch.watch(),
         keep=trail.keep,
         taking=taking,
+        secrets=context.kept_out,
     )
 
 
@@ -187,6 +188,7 @@ def _desk(
         judge=judge_change,
         taking=taking,
         left=lambda: ends_at - time.monotonic(),
+        secrets=context.kept_out,
     )
     store = context.store if started.controlled else None
     find_runs = (lambda query, limit: store.search_runs(started.run_id, query, limit)) if store else None
@@ -242,7 +244,8 @@ def _remembering(judge_change: JudgeChange) -> JudgeChange:
 
 
 def _judge(context: Context, started: Run, sprint: Sprint, change: Change, name: str, seconds: float) -> Judged:
-    refusals = find_refusals(change.repository, change.base, change.head, context.settings.target.max_changed_lines)
+    limit, secrets = context.settings.target.max_changed_lines, context.kept_out()
+    refusals = find_refusals(change.repository, change.base, change.head, limit, secrets)
     evidence = measure_change(
         context,
         change,

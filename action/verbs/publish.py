@@ -209,8 +209,9 @@ def _push(context: Context, started: Run, change: Change) -> None:
     remote = Remote(started.remote_url, context.settings.target.github_token)
     limit = context.settings.target.max_changed_lines
     push_branch(
-        remote, context.folder.repository, change.head, started.branch, started.base, started.remote_head, limit
-    )
+        remote, context.folder.repository, change.head, started.branch, started.base, started.remote_head, limit,
+        context.kept_out(),
+    )  # fmt: skip
     context.console.say(f"Pushed {change.head[:12]} as {started.branch}")
 
 

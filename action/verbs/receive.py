@@ -134,7 +134,7 @@ def _look_again(context: Context, change: Change) -> None:
     """What may not be pushed is found here, from the objects themselves; the job of the agent is not asked."""
     outcome = context.folder.load("build", BuildOutcome)
     limit = context.settings.target.max_changed_lines
-    refusals = find_refusals(change.repository, change.base, change.head, limit)
+    refusals = find_refusals(change.repository, change.base, change.head, limit, context.kept_out())
     known = outcome or BuildOutcome(agent="", ended="", reason="")
     context.folder.save("build", known.model_copy(update={"refusals": refusals}))
 

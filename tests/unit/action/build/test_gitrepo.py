@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 
 from action.gitrepo.clone import StartingPoint, Wish, fetch_repository
 from action.gitrepo.git import Remote, text, translate_refusal
+from action.gitrepo.leaks import find_leaks, leaks_on_the_way
 from action.gitrepo.protected import find_refusals, is_protected, touched_on_the_way
 from action.gitrepo.push import push_branch
 from action.gitrepo.trailers import Trailers, read_trailers
@@ -36,10 +38,9 @@ class Bench:
         before = Taken(head=self.point.base, seen=self.point.base)
         return take_work(self.repository, self.workspace, before, message, self.own)
 
-    def push(self, head: str, limit: int = 1000) -> None:
-        push_branch(
-            self.remote, self.repository, head, self.point.branch, self.point.base, self.point.remote_head, limit
-        )
+    def push(self, head: str, limit: int = 1000, secrets: tuple[str, ...] = ()) -> None:
+        point = self.point
+        push_branch(self.remote, self.repository, head, point.branch, point.base, point.remote_head, limit, secrets)
 
     def refusals(self, head: str, limit: int = 1000) -> list[tuple[str, str]]:
         found = find_refusals(self.repository, self.point.base, head, limit)
@@ -147,6 +148,82 @@ def test_change_that_may_not_leave_is_refused_before_the_push(bench: Bench, orig
     with pytest.raises(NotAllowed, match=r"\.github/x\.yml"):
         bench.push(head)
     assert run_git(origin, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+
+
+SECRET = "ghs_canary_a1b2c3d4e5"
+NOTHING = "nothing_of_that_kind"
+
+
+def write_all(root: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+
+
+def encoded(text: str) -> bytes:
+    return base64.b64encode(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.py", f"TOKEN = '{SECRET}'\n".encode()),
+        ("a.bin", b"\0\1" + SECRET.encode() + b"\0"),
+        ("notes/ghs_canary_a1b2c3d4e5.txt", b"x\n"),
+        ("a.txt", encoded(SECRET)),
+        ("a.txt", b"Basic " + encoded(f"x-access-token:{SECRET}")),
+        ("a.txt", encoded(f"1{SECRET}")),
+        ("a.txt", encoded(f"12{SECRET} and more")),
+        ("a.txt", base64.encodebytes(f"{'long ' * 11}{SECRET}{' long' * 20}".encode())),
+        ("a.txt", base64.urlsafe_b64encode(b"\xff\xfe\xff" + SECRET.encode())),
+    ],
+    ids=["line", "binary", "name", "base64", "basic", "shifted", "twice-shifted", "wrapped", "url-safe"],
+)
+def test_secret_in_a_change_is_refused_and_shown_nowhere(bench: Bench, origin: Path, name: str, content: bytes) -> None:
+    write_all(bench.workspace, {name: content, "b.py": b"x = 1\n"})
+    head = bench.take().head
+    found = find_refusals(bench.repository, bench.point.base, head, 1000, (NOTHING, SECRET))
+    assert [(one.code, one.path) for one in found] == [("secret", name.replace(SECRET, "***"))]
+    assert SECRET not in str(found)
+    with pytest.raises(NotAllowed, match="not pushed") as caught:
+        bench.push(head, secrets=(SECRET,))
+    assert SECRET not in str(caught.value)
+    assert run_git(origin, "branch", "--list", bench.point.branch) == ""
+
+
+def test_secret_with_characters_of_both_alphabets_is_found_in_each(bench: Bench) -> None:
+    secret = "?~>?~>?~>?~>"
+    write_all(bench.workspace, {"a": base64.b64encode(secret.encode()), "b": base64.urlsafe_b64encode(secret.encode())})
+    assert find_leaks(bench.repository, bench.point.base, bench.take().head, (secret,)) == ("a", "b")
+
+
+def test_what_the_base_held_already_is_no_leak_of_the_change(area: Path, origin: Path) -> None:
+    write_all(area / "clone", {"known.txt": f"{SECRET}\nx\n".encode()})
+    run_git(area / "clone", "add", "-A")
+    run_git(area / "clone", "commit", "-qm", "Known")
+    run_git(area / "clone", "push", "-q", "origin", "main")
+    bench = Bench(area, origin)
+    write_all(bench.workspace, {"known.txt": f"y\n{SECRET}\nz\n".encode()})
+    head = bench.take().head
+    assert find_leaks(bench.repository, bench.point.base, head, (SECRET,)) == ()
+    bench.push(head, secrets=(SECRET,))
+    write_all(bench.workspace, {"known.txt": f"{SECRET}\n{SECRET}\n".encode()})
+    assert find_leaks(bench.repository, bench.point.base, bench.take().head, (SECRET,)) == ("known.txt",)
+
+
+@pytest.mark.parametrize("where", ["message", "file"])
+def test_secret_that_a_later_commit_takes_out_is_not_pushed_either(bench: Bench, where: str) -> None:
+    commit(bench.workspace, "a.py", f"Use {SECRET}" if where == "message" else "Use it")
+    if where == "file":
+        (bench.workspace / "a.py").write_text(SECRET)
+        run_git(bench.workspace, "commit", "-qam", "Write it")
+        (bench.workspace / "a.py").write_text("gone\n")
+    head = bench.take().head
+    assert find_leaks(bench.repository, bench.point.base, head, (SECRET,)) == ()
+    assert leaks_on_the_way(bench.repository, bench.point.base, head, (SECRET,))
+    assert not leaks_on_the_way(bench.repository, bench.point.base, head, (NOTHING,))
+    with pytest.raises(NotAllowed, match="earlier state or the message"):
+        bench.push(head, secrets=(SECRET,))
 
 
 def test_repository_inside_the_repository_is_refused(bench: Bench) -> None:

@@ -30,6 +30,7 @@ from controlplane.verdict import Criterion, Verdict
 
 Judge = Callable[[Change, int, float], Judged]
 RUN_ID = "3f2b1c4d-0000-4000-8000-000000000001"
+SECRET = "ghs_canary_a1b2c3d4e5"
 STORY = Story(id="US1", want="subtract", acceptance=(AcceptanceLine(id="US1.1", text="2-1 is 1"),))
 SPRINT = Sprint(label="S1", goals=("Subtract",), stories=(STORY,))
 SPEC = Spec(project="calc", repo="acme/calc", format="yaml", sha256="0" * 64)
@@ -109,7 +110,7 @@ def loop(area: Path, origin: Path) -> Loop:
 
     def call(agent: Script, judge: Judge, **limits: Any) -> tuple[BuildOutcome, Change | None]:
         chosen = {"iterations": 3, "seconds": 100.0, "changed_lines": 1000, **limits}
-        names = ("clock", "ask", "watch", "begin", "dialogue", "keep")
+        names = ("clock", "ask", "watch", "begin", "dialogue", "keep", "secrets")
         given = {name: chosen.pop(name) for name in names if name in chosen}
         job = BuildJob(
             run=run, spec=SPEC, sprint=SPRINT, repository=folder.repository, workspace=area / "workspace",
@@ -205,6 +206,25 @@ def test_protected_path_goes_back_to_the_agent_and_leaves_no_trace(loop: Loop) -
     assert (outcome.ended, outcome.refusals) == ("met", ())
     assert change is not None
     assert ".github" not in text(change.repository, "log", "--name-only", "--format=", f"{change.base}..{change.head}")
+
+
+def test_secret_goes_back_to_the_agent_unnamed_and_leaves_no_trace(loop: Loop, area: Path) -> None:
+    agent = Script(write("a.py", f"x = '{SECRET}'\n"), write("a.py", "import os\n"))
+    outcome, change = loop(agent, judge_by("a.py"), secrets=lambda: (SECRET,))
+    assert (outcome.ended, [one.failing for one in outcome.iterations]) == ("met", [("secret",), ()])
+    assert "refused `a.py` (secret)" in agent.told[1].feedback
+    assert change is not None
+    assert SECRET not in text(change.repository, "log", "-p", f"{change.base}..{change.head}")
+    assert SECRET not in agent.told[1].feedback + (area / "run" / "events.jsonl").read_text()
+
+
+def test_secret_that_stays_is_a_refusal_also_when_the_next_work_cannot_be_taken(loop: Loop) -> None:
+    def giant(root: Path) -> None:
+        with (root / "giant").open("wb") as file:
+            file.truncate(101 * 2**20)
+
+    outcome, _ = loop(Script(write("a.py", SECRET), giant), judge_by("a.py"), secrets=lambda: (SECRET,), iterations=2)
+    assert [one.code for one in outcome.refusals] == ["too-large", "secret"]
 
 
 def test_protected_path_that_stays_is_a_refusal_even_when_the_rest_is_met(loop: Loop) -> None:

@@ -135,6 +135,22 @@ def test_deliver_of_what_cannot_be_built_reports_why(area: Path, call_verb: Verb
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_deliver_of_a_change_that_holds_a_secret_keeps_nothing_of_it(area: Path, origin: Path, call_verb: Verb) -> None:
+    """Neither branch nor patch, whatever the agent was ordered to write down and wherever it had it from."""
+    canary = "ghs_canary_a1b2c3d4e5"
+    write_spec(area, files="")
+    command = f"mkdir -p notes; echo 'token {canary}' > notes/all.txt"
+    given = {"AICD_AGENT": "command", "AICD_AGENT_COMMAND": command, "AICD_GITHUB_TOKEN": canary}
+    done = call_verb("deliver", **given, AICD_MAX_ITERATIONS="1")
+    assert (failure(area)["code"], done.returncode) == ("secret-in-change", 1), done.stdout
+    assert "notes/all.txt" in failure(area)["message"]
+    assert run_git(origin, "branch", "--list", "aicd/*") == ""
+    run = area / "run"
+    holding = [path for path in run.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
+    assert holding == []
+    assert canary not in done.stdout + done.stderr
+
+
 def test_deliver_without_a_difference_fails_and_pushes_nothing(area: Path, origin: Path, call_verb: Verb) -> None:
     (area / "spec.yaml").write_text(SPEC.replace("NEEDED", "1"))
     done = call_verb("deliver", AICD_AGENT="none")
@@ -219,3 +235,65 @@ def test_key_that_is_handed_to_a_command_is_in_nothing_that_leaves(area: Path, c
     assert "***" in (area / "run" / "agent-logs" / "agent-1.log").read_text()
     assert any("Unmetered" in note for note in json.loads((area / "run" / "build.json").read_text())["notes"])
     assert "Unmetered" in (area / "run" / "report" / "report.html").read_text()
+
+
+def test_key_that_a_command_writes_into_its_work_goes_no_further(area: Path, origin: Path, call_verb: Verb) -> None:
+    (area / "spec.yaml").write_text(SPEC.replace("NEEDED", "1"))
+    done = call_verb("deliver", AICD_AGENT_COMMAND=f"{WORKS}; printenv OPENAI_API_KEY > .env", **HANDED)
+    assert done.returncode == 1
+    assert (failure(area)["code"], ".env" in failure(area)["message"]) == ("secret-in-change", True)
+    assert run_git(origin, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert not (area / "run" / "change.json").exists()
+
+
+def test_word_that_is_handed_to_a_command_by_a_plain_name_may_stand_in_its_work(area: Path, call_verb: Verb) -> None:
+    (area / "spec.yaml").write_text(SPEC.replace("NEEDED", "1"))
+    handed = {"AICD_AGENT": "command", "AICD_AGENT_OPENAI_MODEL": "gpt-canary-codex"}
+    call_verb("deliver", AICD_AGENT_COMMAND="cp $AICD_TASK_FILE task.md; printenv OPENAI_MODEL > model.txt", **handed)
+    assert "model.txt" in json.loads((area / "run" / "change.json").read_text())["files"]
+
+
+def test_repository_with_a_folder_named_like_our_modules_shadows_nothing(area: Path, call_verb: Verb) -> None:
+    for name in ("action", "controlplane", "pydantic"):
+        (area / name).mkdir()
+        (area / name / "__init__.py").write_text("raise SystemExit('shadowed')\n")
+    (area / "junit.xml").write_text('<testsuite><testcase classname="a" name="b"/></testsuite>')
+    done = call_verb("gate", AICD_DOD="tests_min: 1", AICD_REPORTS="junit.xml")
+    assert (done.returncode, "Verdict: PASSED" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"AICD_DOD": "coverage_min: 7", "AICD_REPORTS": "x.xml"}, "coverage_min"),
+        ({"AICD_DOD": "missing.yaml", "AICD_REPORTS": "x.xml"}, "missing.yaml"),
+        ({"AICD_REPORTS": "x.xml"}, "dod"),
+        ({"AICD_DOD": "tests_min: 1"}, "reports"),
+    ],
+)
+def test_gate_that_was_told_nonsense_says_what_is_wrong(call_verb: Verb, variables: dict[str, str], word: str) -> None:
+    done = call_verb("gate", **variables)
+    assert done.returncode in (1, 2)
+    assert word in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_gate_over_a_report_that_is_not_there_is_a_verdict_that_says_no(call_verb: Verb) -> None:
+    done = call_verb("gate", AICD_DOD="tests_min: 1", AICD_REPORTS="nowhere/*.xml")
+    assert (done.returncode, "Verdict: FAILED" in done.stdout) == (1, True)
+
+
+def test_verify_then_gate_judge_the_checked_out_change(area: Path, call_verb: Verb) -> None:
+    clone = area / "clone"
+    (clone / "tests" / "test_more.py").write_text("def test_more():\n    assert True is not False\n")
+    run_git(clone, "add", "-A")
+    run_git(clone, "commit", "-qm", "More")
+    where = {"GITHUB_WORKSPACE": str(clone), "AICD_DOD": "tests_min: 2"}
+    assert call_verb("verify", AICD_BASE="HEAD~1", **where).returncode == 0
+    done = call_verb("gate", **where)
+    assert "integrity" in done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+def test_unknown_verb_is_a_usage_error(call_verb: Verb) -> None:
+    assert call_verb("frobnicate").returncode == 2
