@@ -24,6 +24,7 @@ from action.build.agents.claude.invocation import (
 from action.build.agents.claude.key import API, Credential
 from action.build.agents.claude.outcome import Ended, Judgement, judge_ending
 from action.build.agents.claude.proxy import Proxy
+from action.build.agents.claude.readiness import Readiness
 from action.build.agents.claude.session import Session, keep, restore
 from action.build.agents.claude.stream import StreamReader, servers_of
 from action.build.agents.claude.toolpython import ToolPython, find_tool_python
@@ -198,13 +199,15 @@ class ClaudeAgent:
             lambda said: work.teller.hear(self._clean(work, said)),
             lambda text: text.replace(inside, ""),
         )
+        required = self._required(work)
+        readiness = Readiness(required)
         stopped: list[str] = []
 
         def listen(piece: bytes) -> str:
             reader.feed(piece)
             why = task.watch()
             stopped.extend([why] if why else [])
-            return why
+            return why or readiness.stop_for(reader.told)
 
         process = cell.run(
             invocation.command(),
@@ -227,12 +230,13 @@ class ClaudeAgent:
             now=datetime.now(UTC),
             waits_for_answer=settings.desk is not None and settings.desk.waits_for_answer,
             stop=stopped[0] if stopped else "",
-            required_servers=frozenset(
-                [server.name for server in settings.mcp.servers if server.required]
-                + ([OWN_NAME] if work.host is not None else [])
-            ),
+            required_servers=required,
         )
         return judge_ending(ended), ended
+
+    def _required(self, work: _Work) -> frozenset[str]:
+        named = [server.name for server in self._settings.mcp.servers if server.required]
+        return frozenset([*named, *([OWN_NAME] if work.host is not None else [])])
 
     def _invocation(self, work: _Work) -> Invocation:
         settings, cell = self._settings, work.cell

@@ -11,7 +11,8 @@ from typing import Any
 
 from action.build.agents.claude.limits import LimitSeen, find_reset
 from action.build.agents.claude.proxy import Facts
-from action.build.agents.claude.stream import Told, servers_of
+from action.build.agents.claude.readiness import find_down
+from action.build.agents.claude.stream import Told
 from action.build.agents.seam import Ending
 from action.verify.sandbox import Outcome
 
@@ -71,9 +72,8 @@ class Ended:
 
     @property
     def down(self) -> list[str]:
-        """Required servers that the program could not use, as its first line says."""
-        states = {one["name"]: one["status"] for one in servers_of(self.told.opening)}
-        return sorted(name for name in self.required_servers if self.told.opening and states.get(name) != "connected")
+        """Required servers that the program could not use."""
+        return list(find_down(self.told, self.required_servers))
 
     @property
     def limit(self) -> LimitSeen | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from action.build.agents.claude.key import ClaudeKey
 from action.build.agents.claude.limits import LimitSeen, find_reset
 from action.build.agents.claude.outcome import TABLE, Ended, judge_ending
 from action.build.agents.claude.proxy import Facts
+from action.build.agents.claude.readiness import PENDING_SECONDS, Readiness
 from action.build.agents.claude.session import Session
 from action.build.agents.claude.stream import Told
 from action.build.mcpconfig import load_mcp_config
@@ -80,6 +82,29 @@ def test_case_is_judged_by_its_row(name: str) -> None:
     assert (judged.name, judged.ending, judged.error) == (name, row.ending, row.error)
     assert judged.reason or name == "done"
     assert (judged.resume_at is not None) == (name == "limit")
+
+
+def test_server_that_failed_is_not_waited_for_and_a_pending_one_for_some_seconds() -> None:
+    now = [100.0]
+    readiness = Readiness(frozenset({"a", "b"}), lambda: now[0])
+    told = Told()
+
+    def say(**states: str) -> str:
+        told.opening = {"mcp_servers": [{"name": name, "status": state} for name, state in states.items()]}
+        return readiness.stop_for(told)
+
+    assert readiness.stop_for(told) == ""
+    assert say(a="connected", b="connected", c="failed") == ""
+    assert say(a="pending", b="connected") == ""
+    assert "down: a" in say(a="failed", b="pending")
+    assert "down: b" in say(a="connected")
+    now[0] += PENDING_SECONDS - 1
+    assert say(a="pending", b="connected") == ""
+    now[0] += 2
+    assert "down: a" in say(a="pending", b="connected")
+    told.tools["mcp__a__look_up"] += 1
+    assert say(a="pending", b="connected") == ""
+    assert "down: a" in say(a="failed", b="connected")
 
 
 def test_subtype_and_exit_code_alone_never_make_a_success() -> None:
@@ -298,6 +323,23 @@ def test_dead_server_that_is_required_fails_before_anything_is_spent(make_stage:
     with pytest.raises(OutsideError, match="notes"):
         stage.work(stage.agent(mcp=dead))
     assert stage.double.received == []
+
+
+def test_required_server_that_dies_after_the_probe_stops_the_work_at_once(make_stage: Callable[..., Stage]) -> None:
+    sleep = Call(name="Bash", input={"command": "sleep 2"})
+    stage = make_stage(Scenario(steps=(Step(say="I begin.", call=(sleep,)), Step(say="I am done."))))
+    marks = stage.area / "marks"
+    marks.mkdir()
+    marks.chmod(0o777)
+    notes = stage.server()
+    once = f"test -e {marks}/started && exit 3; touch {marks}/started; exec {notes['command']} {notes['args'][0]}"
+    dies = {"command": "/bin/sh", "args": ["-c", once]}
+    attempt = stage.work(stage.agent(mcp=load_mcp_config(json.dumps({"mcpServers": {"notes": dies}}))))
+    assert (attempt.ending, attempt.error) == ("failed", "mcp-server-down"), attempt
+    assert "notes" in attempt.reason
+    assert "MCP servers: notes: failed" in stage.log.read_text()
+    assert "I am done." not in stage.log.read_text()
+    assert len(stage.double.received) <= 1
 
 
 @wide
