@@ -42,7 +42,6 @@ def ingested(desk: Desk) -> str:
     return str(desk.line.ingest(SPEC)["run_id"])
 
 
-@wide
 def test_usage_limit_sets_the_build_aside_and_another_worker_goes_on_with_the_same_session(desk: Desk) -> None:
     ingested(desk)
     first = [

@@ -42,7 +42,7 @@ LONGEST_WAIT_SECONDS = 60.0
 # Idle for so long means dead: the API sends a ping at least each quarter of a minute.
 TIMEOUT = httpx.Timeout(600.0, connect=15.0)
 # So long may a message that was begun before the agent was stopped take to be counted; longer, and it is cut off.
-LONGEST_COUNTING_SECONDS = 20.0
+LONGEST_COUNTING_SECONDS = 10.0
 SPENT = "aicd: the budget of this run is spent"
 
 

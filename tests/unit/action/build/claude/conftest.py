@@ -118,6 +118,17 @@ class Stage:
         return "".join(str(one.document) for one in self.double.received)
 
 
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Says a row's figure, on the screen with -s and in the report."""
+
+    def say(line: str) -> None:
+        record_property("figure", line)
+        print(line)
+
+    return say
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[tuple[AnthropicDouble, str]]:
     double = build_anthropic(Scenario())

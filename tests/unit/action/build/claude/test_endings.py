@@ -275,7 +275,7 @@ def test_too_many_turns_end_the_attempt(make_stage: Callable[..., Stage], monkey
 def test_work_is_stopped_when_the_specification_is_cancelled(make_stage: Callable[..., Stage]) -> None:
     stage = make_stage(Scenario(steps=(Step(say="x", fault=Fault(kind="hang", seconds=60)),)))
     began = time.monotonic()
-    attempt = stage.work(stage.agent(), watch=lambda: "cancelled" if time.monotonic() - began > 6 else "")
+    attempt = stage.work(stage.agent(), watch=lambda: "cancelled" if time.monotonic() - began > 4 else "")
     assert attempt.ending == "cancelled"
     assert time.monotonic() - began < 20
 
@@ -316,7 +316,6 @@ def test_blocking_question_ends_the_attempt_as_one(make_stage: Callable[..., Sta
     assert stage.desk.questions == [Question(text="Which currency is meant?", blocking=True)]
 
 
-@wide
 def test_dead_server_that_is_required_fails_before_anything_is_spent(make_stage: Callable[..., Stage]) -> None:
     stage = make_stage(Scenario())
     dead = load_mcp_config('{"mcpServers": {"notes": {"type": "http", "url": "http://127.0.0.1:9/mcp"}}}')
