@@ -79,6 +79,20 @@ def test_demo_ends_with_a_pull_request_that_met_its_definition_of_done(state_fol
     assert processes_of(aicd.home) == []
 
 
+def test_demo_with_claude_plans_a_letter_and_builds_it(state_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real Claude Code from a letter in plain words; without a key a double of the API stands for the model."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    aicd = Aicd(state_folder / "claude-home")
+    document = aicd.json("demo", "--agent", "claude")
+    assert document["result"] == document["verdict"]["result"] == "PASSED"
+    assert {"coverage_min", "acceptance_traced"} <= {row["id"] for row in document["verdict"]["criteria"]}
+    show = ["git", "log", "-1", "--format=%B", document["commit"]]
+    said = subprocess.run(show, cwd=document["repository"], check=True, capture_output=True, text=True).stdout
+    assert "by agent 'claude'" in said
+    assert f"Aicd-Run: {document['run_id']}" in said
+    assert processes_of(aicd.home) == []
+
+
 @pytest.mark.parametrize("seconds", [0.4, 1.5, 6.0])
 def test_demo_killed_at_any_moment_leaves_no_process_and_no_broken_state(state_folder: Path, seconds: float) -> None:
     aicd = Aicd(state_folder / f"killed-{seconds}")

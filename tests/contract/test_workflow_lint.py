@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -21,7 +22,14 @@ def run(command: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {"ci.yml", "aicd.yml", "gate.yml"} <= {path.name for path in WORKFLOWS}
+    assert {"ci.yml", "nightly.yml", "aicd.yml", "gate.yml"} <= {path.name for path in WORKFLOWS}
+
+
+def test_wide_tests_run_every_night() -> None:
+    nightly = YAML(typ="safe").load((ROOT / ".github" / "workflows" / "nightly.yml").read_text(encoding="utf-8"))
+    steps = nightly["jobs"]["wide"]["steps"]
+    assert nightly["on"]["schedule"]
+    assert any(step.get("env") == {"AICD_WIDE_TESTS": "1"} and "make test" in step["run"] for step in steps)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
