@@ -6,12 +6,12 @@ The agent reads a stranger's mail, so nothing here has an effect outside this ru
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from action.journal import Journal
+from action.pace import Pace
 from action.run import Run
 from action.toolserver.desk import Answer, Decision, Question
 from controlplane.errors import Conflict, NotFound
@@ -23,7 +23,6 @@ from controlplane.verdict import Verdict
 
 MOST_LETTER_CHARACTERS = 40_000
 MOST_QUESTIONS = 10
-BETWEEN_EVENTS_SECONDS = 1.0
 Said = TypeVar("Said", Question, Decision)
 
 
@@ -62,6 +61,7 @@ class DeskLimits:
 class RunDesk:
     """A ToolDesk. `check` is None where nothing can be measured (planning), `find_runs` without a control plane.
 
+    `pace` is that of all progress of the agent, by its own word or by what is seen of it.
     `questions` and `decisions` are what came in, without secrets: they go on to mails, reports and the database. The
     loop ends an attempt that left a blocking question.
     """
@@ -73,11 +73,10 @@ class RunDesk:
     check: DodCheck | None = None
     find_runs: FindRuns | None = None
     limits: DeskLimits = DeskLimits()
-    clock: Callable[[], float] = time.monotonic
+    pace: Pace = field(default_factory=Pace)
     questions: list[Question] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     _checks: int = 0
-    _told_at: float | None = None
     _one: threading.Lock = field(default_factory=threading.Lock)
     _measuring: threading.Lock = field(default_factory=threading.Lock)
 
@@ -117,11 +116,8 @@ class RunDesk:
         }
 
     def report_progress(self, message: str, percent: int | None) -> Answer:
-        with self._one:
-            now = self.clock()
-            if self._told_at is not None and now - self._told_at < BETWEEN_EVENTS_SECONDS:
-                return {"passed_on": False, "reason": "at most one report a second is passed on"}
-            self._told_at = now
+        if not self.pace.take():
+            return {"passed_on": False, "reason": "at most one report a second is passed on"}
         self.journal.event(Phase.BUILD, f"Agent: {_one_line(message)}", source="agent", percent=percent)
         return {"passed_on": True}
 

@@ -176,7 +176,7 @@ class ClaudeAgent:
             task=task,
             cell=cell,
             proxy=stack.enter_context(Proxy(settings.key, settings.ledger, settings.upstream)),
-            teller=stack.enter_context(Teller(settings.tell)),
+            teller=stack.enter_context(Teller(settings.tell, settings.desk.pace if settings.desk else None)),
             log=stack.enter_context(task.log.open("w", encoding="utf-8", errors="replace")),
             program=program,
             tools=tool_python,

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from action.build.mcpconfig.servers import OWN_NAME
+
 MOST_LINE_BYTES = 16_000_000
 MOST_SAID = 2_000
 MOST_TRANSCRIPT = 4_000_000
 SHORT = 160
+OWN_TOOLS = f"mcp__{OWN_NAME}__"
 
 
 @dataclass
@@ -104,6 +107,8 @@ class StreamReader:
         if name in ("Write", "Edit", "NotebookEdit") and isinstance(path, str) and path not in self.told.files[:500]:
             self.told.files.append(path[:500])
         self._note(f"calls {name}: {json.dumps(arguments, ensure_ascii=False)}")
+        if name.startswith(OWN_TOOLS):
+            return  # our desk tells of it itself
         what = path or arguments.get("command") or arguments.get("pattern") or arguments.get("message") or ""
         self._tell(_one_line(self._shorten(f"{name} {what}")))
 

@@ -12,6 +12,7 @@ from action.build.agents.seam import Attempt, Task
 from action.build.telling import Teller
 from action.build.watch import Billed, BudgetWatch
 from action.money import Ledger, Usage
+from action.pace import Pace
 from controlplane.errors import OutsideError
 
 RUN_ID = "3f0c1f0e-5d7a-4d4c-9a53-6f4d4a1d9a10"
@@ -137,7 +138,7 @@ def test_agent_that_works_again_in_the_same_run_is_paid_again(tmp_path: Path) ->
 
 def test_newest_sentence_is_told_and_only_so_often() -> None:
     told: list[str] = []
-    with Teller(told.append, between_seconds=0.05) as teller:
+    with Teller(told.append, Pace(0.05)) as teller:
         for number in range(200):
             teller.hear(f"step {number}")
             time.sleep(0.001)
@@ -146,8 +147,24 @@ def test_newest_sentence_is_told_and_only_so_often() -> None:
 
 
 def test_slow_listener_does_not_stop_the_reading() -> None:
-    with Teller(lambda _: time.sleep(0.2), between_seconds=0.01) as teller:
+    with Teller(lambda _: time.sleep(0.2), Pace(0.01)) as teller:
         began = time.monotonic()
         for number in range(100):
             teller.hear(f"step {number}")
         assert time.monotonic() - began < 0.2
+
+
+def test_agent_and_those_who_watch_it_share_one_pace() -> None:
+    """What an agent reports itself and what is seen of it are one story, told once a turn."""
+    told: list[str] = []
+    pace = Pace(0.1)
+    began = time.monotonic()
+    with Teller(told.append, pace) as teller:
+        for number in range(300):
+            teller.hear(f"seen {number}")
+            if pace.take():
+                told.append(f"said {number}")
+            time.sleep(0.002)
+    assert 3 < len(told) <= (time.monotonic() - began) / 0.1 + 1
+    assert {sentence.split()[0] for sentence in told} == {"seen", "said"}
+    assert told[-1] == "seen 299"

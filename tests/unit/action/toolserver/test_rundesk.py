@@ -11,6 +11,7 @@ import pytest
 
 from action.console import Console
 from action.journal import Journal
+from action.pace import Pace
 from action.run import Run
 from action.runfolder import RunFolder
 from action.settings import GitHubContext
@@ -76,7 +77,7 @@ def test_plan_names_acceptance_ids_and_what_holds_unwritten(tmp_path: Path) -> N
 
 def test_progress_within_a_second_is_not_passed_on(tmp_path: Path) -> None:
     now = [10.0]
-    desk = open_desk(tmp_path, clock=lambda: now[0])
+    desk = open_desk(tmp_path, pace=Pace(clock=lambda: now[0]))
     passed = []
     for at in (10.0, 10.5, 10.9, 11.0):
         now[0] = at

@@ -143,6 +143,7 @@ def test_secret_of_an_mcp_server_stays_between_the_agent_and_the_model(
     assert [one.title for one in stage.desk.decisions] == ["***"]
     events = (stage.area / "run" / "events.jsonl").read_text()
     assert events.count("***") >= 4
+    assert not [one for one in stage.told if "mcp__aicd" in one]
     assert canary not in stage.log.read_text() + events + str(attempt) + "".join(stage.told)
     tell(f"row 24: a server's secret told in {len(orders) + 1} ways, and no transcript, question or event has it")
 
