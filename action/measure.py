@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from action.context import Context
 from action.gitrepo.protected import Refusal
 from action.run import Run
 from action.verify.options import VerifyOptions
+from action.verify.sandbox import never
 from controlplane.change import Change
 from controlplane.dod import DefinitionOfDone
 from controlplane.evidence import Evidence
@@ -17,7 +18,14 @@ from controlplane.verdict import Criterion, Verdict
 
 
 def measure_change(
-    context: Context, change: Change, dod: DefinitionOfDone, *, work_dir: Path, seconds: float, policy: Run | None
+    context: Context,
+    change: Change,
+    dod: DefinitionOfDone,
+    *,
+    work_dir: Path,
+    seconds: float,
+    policy: Run | None,
+    is_over: Callable[[], bool] = never,
 ) -> Evidence:
     """Verify the change; `policy` is the run whose project says what is allowed."""
     from action.verify.verify import verify_change
@@ -30,6 +38,7 @@ def measure_change(
         tests=spec.tests if spec else None,
         policy=policy.policy if policy else {},
         progress=context.console.say,
+        is_over=is_over,
     )
     return _as_seen_from(work_dir, verify_change(change, dod, options))
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from action.build.job import Judged
+from action.build.remembering import Judge
 from action.build.task import write_feedback
 from action.gitrepo.protected import changed_files, find_refusals
 from action.gitrepo.workspace import Taken, take_work
 from action.run import Run
 from action.toolserver.rundesk import Checked
+from action.verify.sandbox import never
 from controlplane.change import Change
 from controlplane.errors import CallerError
 
@@ -27,13 +28,13 @@ class WorkCheck:
     repository: Path
     workspace: Path
     most_changed_lines: int
-    judge: Callable[[Change, str, float], Judged]
+    judge: Judge
     taking: threading.Lock = field(default_factory=threading.Lock)
     left: Callable[[], float] = field(default=lambda: math.inf)
     secrets: Callable[[], Sequence[str]] = tuple
     _number: int = 0
 
-    def __call__(self, seconds: float) -> Checked:
+    def __call__(self, seconds: float, is_over: Callable[[], bool] = never) -> Checked:
         """Raises CallerError where there is nothing to measure yet, or it cannot become a commit."""
         base = self.run.base
         with self.taking:
@@ -46,7 +47,7 @@ class WorkCheck:
             raise CallerError("Nothing has been changed yet.", "Write something first.", "no-change")
         files = changed_files(self.repository, base, head)
         change = Change(repository=self.repository, base=base, head=head, branch=self.run.branch, files=files)
-        judged = self.judge(change, f"check-{number}", min(seconds, max(self.left(), 1.0)))
+        judged = self.judge(change, f"check-{number}", min(seconds, max(self.left(), 1.0)), is_over)
         refusals = find_refusals(self.repository, base, head, self.most_changed_lines, self.secrets())
         told = write_feedback(judged.verdict, judged.evidence, refusals, number) if judged.verdict.failing() else ""
         return Checked(verdict=judged.verdict, feedback=told)

@@ -6,7 +6,7 @@ The agent reads a stranger's mail, so nothing here has an effect outside this ru
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -37,10 +37,10 @@ class DodCheck(Protocol):
     """Verify and gate of the work as it lies in the agent's folder now, in at most so many seconds.
 
     The same two calls as in the loop. Raises an AicdError where the work cannot be measured, OutsideError when the time
-    did not suffice.
+    did not suffice. It ends early, in whatever way, once `is_over`: nobody waits for its answer then.
     """
 
-    def __call__(self, seconds: float) -> Checked: ...
+    def __call__(self, seconds: float, is_over: Callable[[], bool]) -> Checked: ...
 
 
 class FindRuns(Protocol):
@@ -77,6 +77,7 @@ class RunDesk:
     questions: list[Question] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     _checks: int = 0
+    _over: threading.Event = field(default_factory=threading.Event)
     _one: threading.Lock = field(default_factory=threading.Lock)
     _measuring: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,6 +85,11 @@ class RunDesk:
         """The agent works again: it may measure anew."""
         with self._one:
             self._checks = 0
+            self._over = threading.Event()
+
+    def end_attempt(self) -> None:
+        """The agent does not work any more; a measurement that it asked for is not needed."""
+        self._over.set()
 
     @property
     def waits_for_answer(self) -> bool:
@@ -148,7 +154,7 @@ class RunDesk:
             raise Conflict("A measurement is running already.", "Wait for its answer.", "check-running")
         try:
             left = self._take_check()
-            checked = self.check(self.limits.check_seconds)
+            checked = self.check(self.limits.check_seconds, self._over.is_set)
         finally:
             self._measuring.release()
         verdict = checked.verdict

@@ -18,6 +18,7 @@ from action.build.ending import conclude
 from action.build.job import BuildJob, BuildLimits, Judged, Progress
 from action.build.loop import build_change
 from action.build.measuring import WorkCheck
+from action.build.remembering import Judge, Remembered
 from action.build.takeover import TRANSCRIPT
 from action.build.task import write_dialogue
 from action.build.trail import Trail
@@ -26,7 +27,7 @@ from action.context import Context
 from action.costs import open_ledger
 from action.gate.judge import judge
 from action.gitrepo.protected import find_refusals
-from action.gitrepo.workspace import prepare_workspace, tree_of
+from action.gitrepo.workspace import prepare_workspace
 from action.measure import hold_refusals, measure_change
 from action.money import Ledger
 from action.plan.dialogue import Dialogue
@@ -37,12 +38,9 @@ from action.verify.options import default_cache_dir
 from controlplane.change import Change
 from controlplane.plan import Plan, Sprint
 from controlplane.spec import Spec
-from controlplane.states import Phase, Result
+from controlplane.states import Phase
 
 SHORTEST_MEASURE_SECONDS = 120.0
-JudgeChange = Callable[[Change, str, float], Judged]
-# A measurement that took nearly all the time that it had may have been cut short.
-WHOLE = 0.9
 
 
 def run(context: Context) -> int:
@@ -56,8 +54,8 @@ def run(context: Context) -> int:
     ends_at = time.monotonic() + context.settings.agent.timeout_minutes * 60
     try:
         taking = threading.Lock()
-        judge_change = _remembering(
-            lambda change, name, seconds: _judge(context, started, sprint, change, name, seconds)
+        judge_change = Remembered(
+            lambda change, name, seconds, is_over: _judge(context, started, sprint, change, name, seconds, is_over)
         )
         desk = _desk(context, started, spec, sprint, area / "repository", taking, judge_change, ends_at)
         session = _session(context, left)
@@ -88,7 +86,7 @@ def _job(
     left: Left | None,
     watch: BudgetWatch,
     taking: threading.Lock,
-    judge_change: JudgeChange,
+    judge_change: Judge,
     trail: Trail,
 ) -> BuildJob:
     inputs, interruption = context.settings.agent, context.interruption
@@ -177,7 +175,7 @@ def _desk(
     sprint: Sprint,
     workspace: Path,
     taking: threading.Lock,
-    judge_change: JudgeChange,
+    judge_change: Judge,
     ends_at: float,
 ) -> RunDesk:
     check = WorkCheck(
@@ -225,25 +223,15 @@ def _leads_open(folder: Path) -> bool:
     )
 
 
-def _remembering(judge_change: JudgeChange) -> JudgeChange:
-    """The same files are measured once: what the agent's own check found is what the loop would find. Except where
-    the time was too short for a no that can be relied on."""
-    known: dict[str, Judged] = {}
-
-    def judged(change: Change, name: str, seconds: float) -> Judged:
-        tree = tree_of(change.repository, change.head)
-        if tree in known:
-            return known[tree]
-        began = time.monotonic()
-        found = judge_change(change, name, seconds)
-        if found.verdict.result is Result.PASSED or time.monotonic() - began < seconds * WHOLE:
-            known[tree] = found
-        return found
-
-    return judged
-
-
-def _judge(context: Context, started: Run, sprint: Sprint, change: Change, name: str, seconds: float) -> Judged:
+def _judge(
+    context: Context,
+    started: Run,
+    sprint: Sprint,
+    change: Change,
+    name: str,
+    seconds: float,
+    is_over: Callable[[], bool],
+) -> Judged:
     limit, secrets = context.settings.target.max_changed_lines, context.kept_out()
     refusals = find_refusals(change.repository, change.base, change.head, limit, secrets)
     evidence = measure_change(
@@ -253,5 +241,6 @@ def _judge(context: Context, started: Run, sprint: Sprint, change: Change, name:
         work_dir=context.folder.path / "iterations" / name,
         seconds=seconds,
         policy=started,
+        is_over=is_over,
     )
     return Judged(hold_refusals(judge(sprint.dod, evidence, Plan(sprints=(sprint,))), refusals), evidence)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from action.verify.account import can_switch_user, is_reachable
 from action.verify.options import default_cache_dir
-from action.verify.sandbox import Tools
+from action.verify.sandbox import Tools, never
 
 INSIDE = Path(__file__).parent / "inside"
 
@@ -58,8 +58,8 @@ def open_area(work_dir: Path) -> Iterator[Area]:
         shutil.rmtree(cells, ignore_errors=True)
 
 
-def tools_of(area: Area, python: Path, path: str, *, reachable: bool) -> Tools:
-    return Tools(python, area.launcher, path, account_locks(), reachable and is_reachable(area.cells))
+def tools_of(area: Area, python: Path, path: str, *, reachable: bool, is_over: Callable[[], bool] = never) -> Tools:
+    return Tools(python, area.launcher, path, account_locks(), reachable and is_reachable(area.cells), is_over)
 
 
 def account_locks() -> Path:

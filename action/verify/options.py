@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from action.verify.sandbox import never
 from controlplane.spec import TestCommands
 
 
@@ -21,7 +22,8 @@ class VerifyOptions:
 
     `cache_dir` holds target environments between runs; None means `default_cache_dir()`. `policy` is the project's own
     (`dependencies: allow`, `integrity: {allow: […]}`), added to what the base's `.aicd.yml` says. With `network` false
-    the tests see no network where the machine lets us take it away.
+    the tests see no network where the machine lets us take it away. Once `is_over`, what runs is stopped and the
+    evidence is worth nothing.
     """
 
     work_dir: Path
@@ -31,6 +33,7 @@ class VerifyOptions:
     policy: Mapping[str, Any] = field(default_factory=dict)
     progress: Callable[[str], None] = be_silent
     network: bool = True
+    is_over: Callable[[], bool] = never
 
 
 def default_cache_dir(environment: Mapping[str, str] | None = None) -> Path:

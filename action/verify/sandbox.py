@@ -25,6 +25,13 @@ LIMITS = {"CORE": 0, "FSIZE": 1_000_000_000, "AS": 32_000_000_000}
 MOST_PROCESSES = 1024
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 Listener = Callable[[bytes], str]
+
+
+def never() -> bool:
+    """Whether something is over that nobody ends early."""
+    return False
+
+
 # One attribute of the whole process, wanted by several threads: the last one to leave switches it off.
 _adoption = threading.Lock()
 _adopters: list[int] = []
@@ -51,7 +58,7 @@ class Cell:
     """One sandbox: a user id of its own where possible, and a folder that holds its home and its checkout.
 
     `folder` belongs to us; only `home` and `tree` inside it belong to the sandbox's user. A `roomy` one has no limit of
-    address space: Chromium and Node reserve far more of it than they use.
+    address space: Chromium and Node reserve far more of it than they use. What runs in it is stopped once `is_over`.
     """
 
     folder: Path
@@ -61,6 +68,7 @@ class Cell:
     account: Account | None
     network: bool = True
     roomy: bool = False
+    is_over: Callable[[], bool] = never
     marker: str = field(default_factory=lambda: uuid4().hex)
 
     @property
@@ -148,7 +156,8 @@ class Cell:
 class Tools:
     """What every cell of one verification shares: the interpreter, the launcher, PATH, and where ids are leased.
 
-    `reachable` says whether another user can come to all of it; without that, a user of its own is of no use.
+    `reachable` says whether another user can come to all of it; without that, a user of its own is of no use. `is_over`
+    says that nobody waits any more for what runs.
     """
 
     python: Path
@@ -156,6 +165,7 @@ class Tools:
     path: str
     lock_folder: Path
     reachable: bool
+    is_over: Callable[[], bool] = never
 
 
 @contextmanager
@@ -165,7 +175,7 @@ def open_cell(folder: Path, tools: Tools, *, network: bool = True, roomy: bool =
     with _adopting_orphans(), leased as account:
         folder.mkdir(parents=True)
         folder.chmod(0o755)
-        cell = Cell(folder, tools.python, tools.launcher, tools.path, account, network, roomy)
+        cell = Cell(folder, tools.python, tools.launcher, tools.path, account, network, roomy, tools.is_over)
         for owned in (cell.home, cell.home / "tmp"):
             owned.mkdir()
             owned.chmod(0o700)
@@ -266,6 +276,8 @@ class _Running:
                         selector.unregister(key.fileobj)
                 if self.listen is not None:
                     self.reason = self.reason or self.listen(b"")
+                if self.cell.is_over():
+                    self.reason = self.reason or "nobody waited for it any more"
                 if time.monotonic() >= deadline and not self.reason:
                     if process.poll() is None:
                         self.timed_out, self.reason = True, "it took longer than its time limit and was stopped"

@@ -98,6 +98,7 @@ class _Verification:
             environment.python,
             environment.path,
             reachable=environment.interpreter.reachable,
+            is_over=self.options.is_over,
         )
         self._run_everything(environment, tools)
         return self.keeper.evidence(describe_isolation(reachable=tools.reachable), lines)

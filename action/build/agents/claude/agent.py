@@ -168,6 +168,7 @@ class ClaudeAgent:
         task.log.parent.mkdir(parents=True, exist_ok=True)
         if settings.desk is not None:
             settings.desk.next_attempt()
+            stack.callback(settings.desk.end_attempt)
         usable = settings.desk is not None and tool_python is not None
         host = stack.enter_context(ToolHost(settings.desk, settings.redact)) if usable and settings.desk else None
         if settings.desk is not None and host is None:

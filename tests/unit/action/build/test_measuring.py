@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from action.build.job import Judged
 from action.build.measuring import WorkCheck
+from action.build.remembering import WHOLE, Remembered
 from action.gitrepo.clone import Wish, fetch_repository
 from action.gitrepo.git import Remote, git
 from action.gitrepo.trailers import Trailers
 from action.gitrepo.workspace import prepare_workspace
 from action.run import Run
-from action.verbs import build
-from action.verbs.build import WHOLE
+from action.verify.sandbox import never
 from controlplane.change import Change
 from controlplane.evidence import Evidence
 from controlplane.verdict import Criterion, Verdict
@@ -45,7 +46,7 @@ def test_agents_own_check_takes_no_longer_than_its_attempt_may(
     )  # fmt: skip
     seconds: list[float] = []
 
-    def judge(_change: Change, _name: str, granted: float) -> Judged:
+    def judge(_change: Change, _name: str, granted: float, is_over: Callable[[], bool] = never) -> Judged:
         seconds.append(granted)
         return PASSED
 
@@ -59,18 +60,17 @@ def test_agents_own_check_takes_no_longer_than_its_attempt_may(
     ids=["passed", "failed-in-time", "perhaps-cut-short"],
 )
 def test_same_files_are_measured_once_unless_the_time_was_too_short_for_a_no(
-    monkeypatch: pytest.MonkeyPatch, area: Path, found: Judged, took: float, measured: int
+    area: Path, found: Judged, took: float, measured: int
 ) -> None:
     git(None, "init", "--quiet", "--bare", str(area / "r.git"))
     change = Change(repository=area / "r.git", base="0" * 40, head="4b825dc642cb6eb9a060e54bf8d69288fbee4904")
     times, asked = iter([0.0, took, 1_000.0, 1_000.0 + took]), []
 
-    def judge(_change: Change, name: str, _seconds: float) -> Judged:
+    def judge(_change: Change, name: str, _seconds: float, _is_over: Callable[[], bool]) -> Judged:
         asked.append(name)
         return found
 
-    monkeypatch.setattr("action.verbs.build.time.monotonic", lambda: next(times))
-    judged = build._remembering(judge)
+    judged = Remembered(judge, lambda: next(times))
     for name in ("check-1", "1"):
         assert judged(change, name, 100.0) is found
     assert len(asked) == measured

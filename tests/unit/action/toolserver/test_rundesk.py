@@ -115,7 +115,7 @@ def test_eleventh_question_is_refused(tmp_path: Path) -> None:
 def test_check_hands_over_what_fails_and_is_bounded_by_attempt(tmp_path: Path) -> None:
     asked: list[float] = []
 
-    def check(seconds: float) -> Checked:
+    def check(seconds: float, is_over: Any) -> Checked:
         asked.append(seconds)
         return Checked(verdict=FAILED, feedback="more tests")
 
@@ -134,7 +134,7 @@ def test_check_hands_over_what_fails_and_is_bounded_by_attempt(tmp_path: Path) -
 def test_second_check_at_once_is_refused_and_costs_none(tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def check(seconds: float) -> Checked:
+    def check(seconds: float, is_over: Any) -> Checked:
         begun.set()
         go_on.wait(5)
         return Checked(verdict=FAILED)
@@ -148,6 +148,22 @@ def test_second_check_at_once_is_refused_and_costs_none(tmp_path: Path) -> None:
     go_on.set()
     thread.join(5)
     assert desk.check_dod()["checks_left"] == 2
+
+
+def test_check_of_an_attempt_that_ended_is_over_and_one_of_the_next_is_not(tmp_path: Path) -> None:
+    told: list[Any] = []
+
+    def check(seconds: float, is_over: Any) -> Checked:
+        told.append(is_over)
+        return Checked(verdict=FAILED)
+
+    desk = open_desk(tmp_path, check=check)
+    for _ in range(2):
+        desk.next_attempt()
+        desk.check_dod()
+        assert not told[-1]()
+        desk.end_attempt()
+        assert [is_over() for is_over in told] == [True] * len(told)
 
 
 def test_check_is_refused_where_nothing_can_be_measured(tmp_path: Path) -> None:

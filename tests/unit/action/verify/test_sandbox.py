@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_environment_holds_nothing_of_ours(cell: Cell, monkeypatch: pytest.Monke
     assert CANARY not in outcome.output.decode()
     assert "AICD_SUPABASE_TOKEN" not in outcome.output.decode()
     assert str(cell.home) in outcome.output.decode()
+
+
+def test_program_that_nobody_waits_for_any_more_is_stopped(cell: Cell) -> None:
+    started = time.monotonic()
+    left = replace(cell, is_over=lambda: time.monotonic() - started > 0.5)
+    outcome = run(left, "import time; time.sleep(60)", seconds=60)
+    assert (outcome.exit_code, outcome.timed_out) == (None, False)
+    assert "nobody waited" in outcome.reason
+    assert outcome.duration_seconds < 20
 
 
 def test_endless_program_is_stopped_with_all_it_started(cell: Cell) -> None:
