@@ -28,6 +28,7 @@ FINAL = {
     "out-of-money": "out-of-money",
     "cancelled": "cancelled",
 }
+MOST_FILES_TOLD = 200
 # What is said of a run also when it left no change.
 KEPT_ENDINGS = (*FINAL.values(), "failed", "interrupted")
 STOPS = {
@@ -109,7 +110,7 @@ def _round(job: BuildJob, state: State, number: int, *, is_last: bool) -> Over |
 def _attempt(job: BuildJob, state: State, number: int, left: float, *, is_last: bool) -> Over | None:
     """One attempt and its judgement; an answer ends the loop."""
     job.journal.event(Phase.BUILD, f"Attempt {number} by agent '{job.agent.name}'", iteration=number)
-    began, started_at = job.clock(), now()
+    began, started_at, before = job.clock(), now(), state.taken.head
     attempt, trouble = let_work(job, state, number, left)
     seconds = round(job.clock() - began, 3)
     state.last = attempt
@@ -124,7 +125,7 @@ def _attempt(job: BuildJob, state: State, number: int, left: float, *, is_last: 
         judged, broken = _judge(job, state, number)
     iteration = _describe(job, state, number, attempt, started_at, seconds, judged, trouble)
     state.iterations.append(iteration)
-    _tell(job, attempt, iteration)
+    _tell(job, attempt, iteration, changed_files(job.repository, before, state.taken.head))
     if stop and not is_over:
         return stop, f"{STOPS[stop]}, in attempt {number}"
     return broken or _next_step(job, state, number, iteration, judged, trouble)
@@ -231,7 +232,7 @@ def _describe(
     )
 
 
-def _tell(job: BuildJob, attempt: Attempt, iteration: Iteration) -> None:
+def _tell(job: BuildJob, attempt: Attempt, iteration: Iteration, changed: tuple[str, ...]) -> None:
     job.journal.execution(
         iteration.number,
         {
@@ -249,6 +250,8 @@ def _tell(job: BuildJob, attempt: Attempt, iteration: Iteration) -> None:
                 "commit": iteration.commit,
                 "verdict": iteration.verdict,
                 "failing": list(iteration.failing),
+                # By the difference that it left, whatever its tools were asked for.
+                "files_changed": list(changed[:MOST_FILES_TOLD]),
                 **attempt.details,
             },
         },

@@ -256,6 +256,21 @@ def test_each_attempt_is_told_to_the_journal_once_under_a_fixed_id(loop: Loop, a
     assert [line["iteration"] for line in lines] == [1, 2]
     assert len({line["id"] for line in lines}) == 2
     assert lines[0]["metadata"]["failing"] == ["has.b"]
+    assert [line["metadata"]["files_changed"] for line in lines] == [["a"], ["b"]]
+
+
+def test_files_that_an_attempt_changed_are_told_by_its_difference_and_not_without_end(loop: Loop, area: Path) -> None:
+    """Whatever wrote, moved or deleted them, a tool or a script."""
+
+    def many(root: Path) -> None:
+        (root / "calc" / "__init__.py").unlink()
+        for number in range(300):
+            (root / f"made-{number:03}").write_text("x\n")
+
+    loop(Script(many), judge_by("made-000"))
+    told = json.loads((area / "run" / "executions.jsonl").read_text())["metadata"]["files_changed"]
+    assert told[:2] == ["calc/__init__.py", "made-000"]
+    assert len(told) == 200
 
 
 @pytest.mark.parametrize(
