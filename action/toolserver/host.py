@@ -45,14 +45,15 @@ class ToolCall:
 
 @dataclass
 class ToolHost:
-    """`redact` is applied to every answer's text. A context manager: from start to stop it listens on 127.0.0.1."""
+    """`redact` is applied to every answer's text; `asked` counts the calls of a run, which may have several hosts, one
+    after the other. A context manager: from start to stop it listens on 127.0.0.1."""
 
     desk: ToolDesk
     redact: Callable[[str], str] = field(default=str)
+    asked: Counter[str] = field(default_factory=Counter)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     _server: BoundedServer | None = None
     _calls: list[ToolCall] = field(default_factory=list)
-    _asked: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -99,8 +100,8 @@ class ToolHost:
 
     def _answer(self, tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
-            self._asked[tool.name] += 1
-            if self._asked[tool.name] > tool.most_calls:
+            self.asked[tool.name] += 1
+            if self.asked[tool.name] > tool.most_calls:
                 return _refused(f"{tool.name} was called {tool.most_calls} times in this run; that is its limit.")
         try:
             given = tool.arguments.model_validate(dict(arguments))

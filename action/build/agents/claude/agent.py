@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ from action.verify.sandbox import Cell, Outcome, open_cell
 MOVED = (
     "You go on with this session on another machine. The working directory is {new} now; what was in {old} is there."
 )
+CANNOT_TEST = "The agent could not test itself: the library `mcp` is not where its user can read it."
 GO_ON = "Go on with the task where you stopped."
 
 
@@ -94,6 +96,7 @@ class ClaudeAgent:
         """Raises UsageError at once where there is no Claude Code, or one that is too old."""
         self._settings = settings
         self.session = session or Session(str(uuid.uuid4()))
+        self._asked: Counter[str] = Counter()
         self.claude: ClaudeCode = find_claude(settings.path)
         settings.say(f"Claude Code {self.claude.version} at {self.claude.path}")
 
@@ -136,7 +139,11 @@ class ClaudeAgent:
             session=self.session.id,
             error=judged.error,
             summary=settings.redact(str(ended.result.get("result") or "")) if judged.ending == "done" else "",
-            notes=(f"Built by Claude Code {self.claude.version}.", *(_line(state) for state in after)),
+            notes=(
+                f"Built by Claude Code {self.claude.version}.",
+                *([CANNOT_TEST] if settings.desk is not None and work.host is None else []),
+                *(_line(state) for state in after),
+            ),
             details={
                 "outcome": judged.name,
                 "claude_code": self.claude.version,
@@ -170,9 +177,9 @@ class ClaudeAgent:
             settings.desk.next_attempt()
             stack.callback(settings.desk.end_attempt)
         usable = settings.desk is not None and tool_python is not None
-        host = stack.enter_context(ToolHost(settings.desk, settings.redact)) if usable and settings.desk else None
+        host = self._host(stack) if usable else None
         if settings.desk is not None and host is None:
-            settings.say("The agent cannot test itself: the library `mcp` is not where its user can read it.")
+            settings.say(CANNOT_TEST)
         return _Work(
             task=task,
             cell=cell,
@@ -184,6 +191,10 @@ class ClaudeAgent:
             states=states,
             host=host,
         )
+
+    def _host(self, stack: ExitStack) -> ToolHost:
+        assert self._settings.desk is not None
+        return stack.enter_context(ToolHost(self._settings.desk, self._settings.redact, asked=self._asked))
 
     def _run(self, work: _Work, message: str) -> tuple[Judgement, Ended]:
         settings, cell, task = self._settings, work.cell, work.task

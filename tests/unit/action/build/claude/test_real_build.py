@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from action.build.agents.claude.session import Session
+from action.toolserver.tools import TOOLS
 from local.doubles.anthropic import Call, Scenario, Step
 from tests.unit.action.build.claude.conftest import REAL_KEY, Stage
 
@@ -65,3 +69,27 @@ def test_session_goes_on_with_another_worker_in_an_empty_home(make_stage: Callab
     assert f"The working directory is {elsewhere.repository} now" in said
     assert second.details["cost_usd_by_the_program"] == second.cost_usd == 0.016
     assert (elsewhere.repository / "new.txt").exists()
+
+
+def test_agent_without_our_server_is_said_to_have_tested_nothing(
+    make_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine where the sandbox's user cannot come to the library `mcp`."""
+    monkeypatch.setattr("action.build.agents.claude.agent.find_tool_python", lambda _interpreter: None)
+    stage = make_stage(Scenario())
+    attempt = stage.work(stage.agent(desk=stage.desk))
+    assert attempt.ending == "done"
+    assert [note for note in attempt.notes if "could not test itself" in note]
+    assert attempt.details["mcp_servers"] == []
+
+
+def test_calls_of_a_tool_are_bounded_for_the_run_and_not_for_each_attempt(
+    make_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOOLS, "get_plan", replace(TOOLS["get_plan"], most_calls=1))
+    stage = make_stage(Scenario(steps=(Step(call=(PLAN,)), Step(say="Once."), Step(call=(PLAN,)), Step(say="Twice."))))
+    agent = stage.agent(desk=stage.desk)
+    stage.work(agent)
+    assert "that is its limit" not in stage.log.read_text()
+    stage.work(agent, feedback="Again.")
+    assert "get_plan was called 1 times in this run; that is its limit." in stage.log.read_text()
