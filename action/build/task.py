@@ -17,7 +17,7 @@ MAX_CASES = 40
 RULES = """\
 ## Rules
 - Work in this folder, on the branch that is checked out. Committing is optional: what the files say in the end counts.
-- Do not touch `.github/`, `CODEOWNERS`, `.claude/`, `.mcp.json`, `.gitmodules` or `.husky/`.
+- Do not touch `.github/`, `CODEOWNERS`, `.claude/`, `.mcp.json`, `.gitmodules`, `.husky/` or `.aicd/`.
 - Do not remove, skip or weaken existing tests, nor relax their configuration: the base's tests are run as they were.
 - Name the acceptance line that a test proves (for example `US1.2`) in the test's name or docstring.
 - Everything is measured again from a clean checkout. A claim counts for nothing.

@@ -12,7 +12,8 @@ from controlplane.change import EMPTY_TREE
 from controlplane.noun import Noun
 
 # A first path component, compared without case: a file system of a developer's laptop may not tell case apart.
-PROTECTED_FOLDERS = (".github", ".claude", ".husky", ".git")
+# `.aicd` holds what the project says to the models: no change of theirs may say it.
+PROTECTED_FOLDERS = (".github", ".claude", ".husky", ".git", ".aicd")
 # A file name in any folder: GitHub reads CODEOWNERS from three places, agents read .mcp.json from the root.
 PROTECTED_FILES = ("codeowners", ".mcp.json", ".gitmodules")
 SYMLINK, SUBMODULE = "120000", "160000"

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from action.costs import open_ledger
-from action.gitrepo.git import git
 from action.journal import now
 from action.money import Ledger
 from action.plan.claude import DEFAULT_MODEL, Claude
@@ -19,6 +18,7 @@ from action.plan.purse import RunPurse
 from action.plan.records import Planning
 from action.plan.repository import view_repository
 from action.plan.troubles import LimitReached
+from action.prompts import reviewed_commit
 from action.released import Released
 from action.verify.options import default_cache_dir
 from controlplane.dod import DefinitionOfDone
@@ -73,7 +73,8 @@ def plan_as_written(spec: Spec) -> Decided:
 def decide_letter(context: Context, started: Run, spec: Spec, dialogue: Dialogue) -> Decided | Asking | Released:
     """Raises CallerError with the reason where the letter cannot be planned."""
     claude, ledger = _open_model(context, started)
-    prompt = load_prompt(context.folder.repository, _reviewed_commit(context, started))
+    repository = context.folder.repository
+    prompt = load_prompt(repository, reviewed_commit(repository, started.target, started.base))
     cache = context.settings.cache_directory or default_cache_dir()
     request = PlanRequest(
         spec=spec,
@@ -154,14 +155,6 @@ def _open_model(context: Context, started: Run) -> tuple[Claude, Ledger]:
         ledger.learn_earlier(budget.get("spent_usd"))
     model = settings.planner_model or DEFAULT_MODEL
     return Claude(key, model, RunPurse(ledger, model), url=context.settings.claude_url), ledger
-
-
-def _reviewed_commit(context: Context, started: Run) -> str:
-    """Where the project's own prompt counts: the branch that pull requests go to. Work may begin on another one, on
-    which an agent has written before and nobody has looked at it."""
-    name = f"refs/remotes/origin/{started.target}^{{commit}}"
-    found = git(context.folder.repository, "rev-parse", "--verify", "--quiet", name, check=False)
-    return found.stdout.decode().strip() or started.base
 
 
 def _settle(context: Context, ledger: Ledger) -> None:

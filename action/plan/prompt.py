@@ -1,7 +1,6 @@
 """The words the model is given: our prompt, or the project's own, and the message with all that it is to plan from.
 
-A project's prompt is read from a commit that its maintainers have let in; neither a letter's sender nor an agent can
-change it there. Whichever it was, its hash is recorded with the plan.
+Whichever prompt it was, its hash is recorded with the plan.
 """
 
 from __future__ import annotations
@@ -11,54 +10,23 @@ import json
 import secrets
 from pathlib import Path
 
-from action.gitrepo.git import git
 from action.plan.nouns import PlanRequest
 from action.plan.plaintext import marked, one_line, visible
 from action.plan.repository import RepositoryView
-from controlplane.change import EMPTY_TREE
+from action.prompts import Prompt as Prompt
+from action.prompts import prompt_hash as prompt_hash
+from action.prompts import read_own_prompt
 from controlplane.errors import CallerError
-from controlplane.noun import Noun
 
 FOLDER = Path(__file__).parent / "prompts"
-OVERRIDE = ".aicd/prompts/plan.md"
-MOST_PROMPT_BYTES = 64_000
 MOST_LETTER_CHARACTERS = 60_000
 MOST_OTHER_CHARACTERS = 20_000
 
 
-class Prompt(Noun):
-    """`origin` says whose it is: `aicd` or the project's path."""
-
-    text: str
-    origin: str = "aicd"
-
-    @property
-    def sha256(self) -> str:
-        return prompt_hash(self.text)
-
-
-def prompt_hash(text: str) -> str:
-    """The SHA-256 of a prompt, as it is recorded."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def load_prompt(repository: Path, base: str) -> Prompt:
     """The project's own where its base holds one. Raises CallerError for one that is no text or too long."""
-    own = Prompt(text=(FOLDER / "plan.md").read_text(encoding="utf-8"))
-    if base == EMPTY_TREE or git(repository, "cat-file", "-e", f"{base}:{OVERRIDE}", check=False).returncode:
-        return own
-    size = git(repository, "cat-file", "-s", f"{base}:{OVERRIDE}").stdout.strip()
-    try:
-        if int(size) > MOST_PROMPT_BYTES:
-            raise ValueError
-        text = git(repository, "cat-file", "blob", f"{base}:{OVERRIDE}").stdout.decode("utf-8")
-    except ValueError as error:
-        raise CallerError(
-            f"{OVERRIDE} is no UTF-8 text of at most {MOST_PROMPT_BYTES // 1000} kB.",
-            "Shorten it, or delete it to plan with our own prompt.",
-            "prompt-unusable",
-        ) from error
-    return Prompt(text=text, origin=OVERRIDE) if text.strip() else own
+    ours = Prompt(text=(FOLDER / "plan.md").read_text(encoding="utf-8"))
+    return read_own_prompt(repository, base, "plan.md") or ours
 
 
 def repair_words(problems: tuple[str, ...]) -> str:

@@ -31,6 +31,7 @@ from action.gitrepo.workspace import prepare_workspace
 from action.measure import hold_refusals, measure_change
 from action.money import Ledger
 from action.plan.dialogue import Dialogue
+from action.prompts import read_own_prompt, reviewed_commit
 from action.run import Run
 from action.toolserver.rundesk import RunDesk
 from action.verify.account import can_switch_user
@@ -157,6 +158,7 @@ def _agent(
         desk=desk,
         session=session,
         upstream=settings.claude_url,
+        prompt=_projects_prompt(context, started),
         mcp_variables={name: value.get_secret_value() for name, value in settings.mcp_variables.items()},
         agent_variables={name: value.get_secret_value() for name, value in settings.agent_variables.items()},
         tell=lambda sentence: journal.event(Phase.BUILD, f"Agent: {sentence}", source="agent"),
@@ -166,6 +168,12 @@ def _agent(
     )
     agent = choose_agent(settings.agent, spec, surroundings)
     return agent if agent.name == "claude" else Billed(agent, ledger)
+
+
+def _projects_prompt(context: Context, started: Run) -> str:
+    repository = context.folder.repository
+    own = read_own_prompt(repository, reviewed_commit(repository, started.target, started.base), "build.md")
+    return own.text if own else ""
 
 
 def _desk(

@@ -18,7 +18,7 @@ PATH = (
     r"[^\x00-\x1f\x7f\\\ud800-\udfff]{1,240}(?<!/)$"
 )
 
-PROTECTED = frozenset({".github", "codeowners", ".claude", ".mcp.json", ".gitmodules", ".husky"})
+PROTECTED = frozenset({".github", "codeowners", ".claude", ".mcp.json", ".gitmodules", ".husky", ".aicd"})
 _NTFS_STREAM_OR_SHORT = re.compile(r"(?::.*|~\d+)$")
 
 

@@ -34,6 +34,7 @@ class Surroundings:
     desk: RunDesk | None = None
     session: Session | None = None
     upstream: str = ""
+    prompt: str = ""
     mcp_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     agent_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     tell: Callable[[str], None] = field(default=lambda _: None)

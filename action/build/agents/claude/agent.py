@@ -20,7 +20,7 @@ from action.build.agents.claude.invocation import (
     Invocation,
     environment_of,
     message_of,
-    prompt_hash,
+    system_prompt,
 )
 from action.build.agents.claude.key import API, Credential
 from action.build.agents.claude.outcome import Ended, Judgement, judge_ending
@@ -43,6 +43,7 @@ from action.build.mcpconfig import (
 from action.build.mcpconfig.servers import OWN_NAME
 from action.build.telling import Teller
 from action.money import Ledger
+from action.prompts import prompt_hash
 from action.toolserver.entry import mcp_entry
 from action.toolserver.host import ToolHost
 from action.toolserver.rundesk import RunDesk
@@ -58,7 +59,8 @@ GO_ON = "Go on with the task where you stopped."
 
 @dataclass(frozen=True)
 class ClaudeSettings:
-    """`desk` None leaves our own MCP server out. `tell` gets what goes on; `redact` takes secrets out of a text."""
+    """`desk` None leaves our own MCP server out; `prompt` is the project's, added to ours. `tell` gets what goes on;
+    `redact` takes secrets out of a text."""
 
     key: Credential
     ledger: Ledger
@@ -67,6 +69,7 @@ class ClaudeSettings:
     mcp: McpConfig = field(default_factory=McpConfig)
     model: str = ""
     path: str = ""
+    prompt: str = ""
     upstream: str = API
     tell: Callable[[str], None] = field(default=lambda _: None)
     say: Callable[[str], None] = field(default=lambda _: None)
@@ -96,6 +99,7 @@ class ClaudeAgent:
         """Raises UsageError at once where there is no Claude Code, or one that is too old."""
         self._settings = settings
         self.session = session or Session(str(uuid.uuid4()))
+        self._system = system_prompt(settings.prompt)
         self._asked: Counter[str] = Counter()
         self.claude: ClaudeCode = find_claude(settings.path)
         settings.say(f"Claude Code {self.claude.version} at {self.claude.path}")
@@ -116,10 +120,12 @@ class ClaudeAgent:
             states = probe(settings.mcp, cell, task.repository)
             check_required(states)
             work = self._open(stack, task, cell, program, tool_python, states)
-            judged, ended = self._run(work, self._message(task))
+            message = self._message(task)
+            judged, ended = self._run(work, message)
             if judged.name == "session-lost":
                 self.session = Session(str(uuid.uuid4()))
-                judged, ended = self._run(work, _first_message(task))
+                message = _first_message(task)
+                judged, ended = self._run(work, message)
         after = states_after(settings.mcp, states, servers_of(ended.told.opening))
         entries = settings.ledger.entries("builder")[entries_before:]
         cost = settings.ledger.spent("builder") - spent_before
@@ -147,7 +153,9 @@ class ClaudeAgent:
             details={
                 "outcome": judged.name,
                 "claude_code": self.claude.version,
-                "prompt_sha256": prompt_hash(),
+                # Together they are all that it was told: who it is, and what was asked of it this time.
+                "prompt_sha256": prompt_hash(self._system),
+                "message_sha256": prompt_hash(message),
                 "tools": dict(ended.told.tools.most_common(50)),
                 "files": [_inside(path, task.repository) for path in ended.told.files[:200]],
                 "denied": ended.denials,
@@ -270,6 +278,7 @@ class ClaudeAgent:
             allowed=(*ALLOWED, *allowed),
             # What the model is told that it has. Counted from this start on, also where a session goes on.
             budget_usd=None if left is None else max(float(left), 0.01),
+            system=self._system,
         )
 
     def _message(self, task: Task) -> str:

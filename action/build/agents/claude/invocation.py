@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -35,6 +34,7 @@ class Invocation:
     mcp_config: Path
     allowed: tuple[str, ...]
     budget_usd: float | None
+    system: str
 
     def command(self) -> list[str]:
         words = [
@@ -47,7 +47,7 @@ class Invocation:
             "--tools", ",".join(TOOLS),
             "--allowedTools", ",".join(self.allowed),
             "--max-turns", str(MOST_TURNS),
-            "--append-system-prompt", system_prompt(),
+            "--append-system-prompt", self.system,
             *(["--resume"] if self.resumes else ["--session-id"]), self.session,
         ]  # fmt: skip
         if self.budget_usd is not None:
@@ -100,10 +100,9 @@ def message_of(text: str) -> bytes:
     return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def system_prompt() -> str:
-    return SYSTEM.read_text(encoding="utf-8")
-
-
-def prompt_hash() -> str:
-    """The SHA-256 of our own words, recorded with each execution."""
-    return hashlib.sha256(SYSTEM.read_bytes()).hexdigest()
+def system_prompt(projects: str = "") -> str:
+    """Ours, and after it the project's own: what keeps a stranger's wishes from being orders always stands there."""
+    ours = SYSTEM.read_text(encoding="utf-8")
+    if not projects.strip():
+        return ours
+    return f"{ours}\nThe maintainers of this repository say besides:\n\n{projects.strip()}\n"

@@ -36,6 +36,7 @@ def make_claude(inputs: AgentInputs, given: Surroundings) -> ClaudeAgent:
         mcp=mcp,
         model=inputs.builder_model,
         path=inputs.claude_path,
+        prompt=given.prompt,
         upstream=given.upstream or API,
         tell=given.tell,
         say=given.say,

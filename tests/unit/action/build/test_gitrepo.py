@@ -123,14 +123,16 @@ def test_git_folder_that_became_a_link_elsewhere_is_not_followed(bench: Bench, a
     "path",
     [
         *(".github/workflows/x.yml", ".GITHUB/x", ".github./x", "CODEOWNERS", "docs/CODEOWNERS", ".mcp.json"),
-        *(".claude/settings.json", ".gitmodules", ".husky/pre-commit", "sub/.git/config"),
+        *(".claude/settings.json", ".gitmodules", ".husky/pre-commit", "sub/.git/config", ".aicd/prompts/build.md"),
     ],
 )
 def test_protected_path_in_any_spelling_is_known(path: str) -> None:
     assert is_protected(path)
 
 
-@pytest.mark.parametrize("path", ["src/github.py", "docs/claude.md", "githubish/x", "codeowners.md", ".gitignore"])
+@pytest.mark.parametrize(
+    "path", ["src/github.py", "docs/claude.md", ".aicd.yml", "githubish/x", "codeowners.md", ".gitignore"]
+)
 def test_path_that_only_looks_alike_is_free(path: str) -> None:
     assert not is_protected(path)
 

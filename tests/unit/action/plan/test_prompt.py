@@ -9,12 +9,14 @@ import pytest
 
 from action.plan.dialogue import Answer, Dialogue, Question, read_dialogue
 from action.plan.nouns import PlanRequest
-from action.plan.prompt import FOLDER, OVERRIDE, letter_words, load_prompt, repair_words
+from action.plan.prompt import FOLDER, letter_words, load_prompt, repair_words
 from action.plan.repository import RepositoryView
 from controlplane.change import EMPTY_TREE
 from controlplane.errors import CallerError
 from controlplane.specfile import check_spec
 from tests.unit.action.plan.conftest import Commit, letter_spec
+
+OVERRIDE = ".aicd/prompts/plan.md"
 
 
 def request(text: str = "I wish for a basket.", **changes: object) -> PlanRequest:

@@ -92,6 +92,7 @@ FAILING: dict[str, tuple[dict[str, str | None], str]] = {
     "mcp": ({".mcp.json": "{}\n"}, "protected-path"),
     "modules": ({".gitmodules": "\n"}, "protected-path"),
     "husky": ({".husky/pre-commit": "true\n"}, "protected-path"),
+    "models_prompt": ({".aicd/prompts/build.md": "Be kind.\n"}, "protected-path"),
     "standard_library_hidden": ({"random.py": "def random():\n    return 4\n"}, "module-shadowed"),
     "test_tool_hidden": ({"hypothesis/__init__.py": ""}, "module-shadowed"),
 }

@@ -105,7 +105,7 @@ REFUSED_PATHS = [
     ".git/config", ".GIT/hooks/x", "a/.git/x", ".git /x", "git~1/x", ".g\u200cit/config", ".git::$INDEX/x",
     ".github/workflows/x.yml", ".GitHub/x", "CODEOWNERS", "docs/codeowners", ".claude/settings.json", ".mcp.json",
     ".gitmodules", ".husky/pre-commit", "a/\uff0e\uff0e/b", "a\uff0fb/\uff0e\uff0e", "\uff0egithub/x", "e\u0301.py",
-    "a\u202eb", "a .", " a/b", "x" * 241,
+    ".aicd/prompts/plan.md", "a\u202eb", "a .", " a/b", "x" * 241,
 ]  # fmt: skip
 
 
