@@ -52,12 +52,12 @@ def test_run_tells_the_builder_what_the_target_branch_says(
     double.received.clear()
     write_spec(area, files="")
     given = {"AICD_AGENT": "claude", "AICD_ANTHROPIC_API_KEY": REAL_KEY, "ANTHROPIC_BASE_URL": url}
-    for verb in ("start", "plan", "build"):
-        call_verb(verb, **given, AICD_MAX_ITERATIONS="1")
+    told = [call_verb(verb, **given, AICD_MAX_ITERATIONS="1").stdout for verb in ("start", "plan", "build")]
     if own != OWN:
-        assert failure(area)["code"] == "prompt-unusable"
+        assert failure(area)["code"] == "prompt-unusable", told
         assert double.received == []
         return
+    assert double.received, told
     assert OWN in str(double.received[0].document["system"])
     outcome = json.loads((area / "run" / "build.json").read_text())
     assert [(one["code"], one["path"]) for one in outcome["refusals"]] == [("protected-path", ".aicd/prompts/build.md")]
