@@ -222,17 +222,17 @@ def test_usage_file_that_is_a_link_is_not_read(task: Task, area: Path) -> None:
 
 
 def test_log_of_a_command_holds_no_secret(task: Task, area: Path) -> None:
-    CommandAgent(f"echo {CANARY}; echo {CANARY} >&2", area / "cache", lambda text: text.replace(CANARY, "***")).work(
-        task
-    )
+    settings = CommandSettings(redact=lambda text: text.replace(CANARY, "***"))
+    CommandAgent(f"echo {CANARY}; echo {CANARY} >&2", area / "cache", settings).work(task)
     assert task.log.read_text() == "***\n***\n"
 
 
 def test_secrets_written_out_in_the_mcp_configuration_are_kept_from_the_start(area: Path) -> None:
     config = '{"mcpServers": {"notes": {"url": "https://notes.example/mcp", "headers": {"X-Api-Key": "literal-0123"}}}}'
-    inputs = AgentInputs(agent="claude", anthropic_api_key=SecretStr("sk-ant-x"), mcp_config=config)
+    inputs = AgentInputs(agent="claude", mcp_config=config)
     kept: list[str] = []
-    choose_agent(inputs, SPEC, replace(surroundings(area), keep_secret=kept.append))
+    key = ClaudeKey("api-key", SecretStr("sk-ant-x"))
+    choose_agent(inputs, SPEC, replace(surroundings(area), credential=key, keep_secret=kept.append))
     assert kept == ["literal-0123"]
 
 

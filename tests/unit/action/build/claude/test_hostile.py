@@ -18,6 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from action.build.agents import Surroundings
+from action.build.agents.claude.key import ClaudeKey
 from action.build.agents.claude.wiring import make_claude
 from action.build.mcpconfig import load_mcp_config
 from action.settings import AgentInputs
@@ -132,10 +133,11 @@ def test_secret_of_an_mcp_server_stays_between_the_agent_and_the_model(
     stage = make_stage(Scenario(steps=(Step(say=f"I have {canary}.", call=orders), Step(say=f"Found {canary}."))))
     config = {"mcpServers": {"notes": stage.server(env={"NOTION_TOKEN": canary})}}
     given = Surroundings(
-        default_cache_dir(), stage.ledger, desk=stage.desk, upstream=stage.upstream, tell=stage.told.append,
-        redact=stage.console.redact, keep_secret=stage.console.keep_secret,
+        default_cache_dir(), stage.ledger, credential=ClaudeKey("api-key", SecretStr(REAL_KEY)), desk=stage.desk,
+        upstream=stage.upstream, tell=stage.told.append, redact=stage.console.redact,
+        keep_secret=stage.console.keep_secret,
     )  # fmt: skip
-    agent = make_claude(AgentInputs(anthropic_api_key=SecretStr(REAL_KEY), mcp_config=json.dumps(config)), given)
+    agent = make_claude(AgentInputs(mcp_config=json.dumps(config)), given)
     attempt = stage.work(agent)
     assert attempt.ending == "needs-input", attempt
     assert canary in stage.sent()
