@@ -35,10 +35,8 @@ class Arrivals:
     full_sync: bool
 
 
-def fetch_arrivals(gmail: Mailbox, cursor: str | None) -> Arrivals:
-    """Read all pages before anything is handled. A cursor that Gmail has forgotten, or none, means a full sync."""
-    if cursor is None:
-        return _sync_inbox(gmail)
+def fetch_arrivals(gmail: Mailbox, cursor: str) -> Arrivals:
+    """Read all pages before anything is handled. A cursor that Gmail has forgotten means a full sync."""
     try:
         return _read_history(gmail, cursor)
     except NotFound:

@@ -64,6 +64,8 @@ class SyncReport:
 def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
     """Bring one mailbox up to date; None when it is not ours.
 
+    One that has no cursor yet is left to tick, which begins it: a first watch publishes before its cursor is stored,
+    and what lies in the inbox by then was not written to us.
     Raises `OutsideError` when something must be tried again, `MailboxUnusable` when its operator must act first, and
     `MailboxResting` while Google wants to be left alone with it. The last two are known with the mailbox.
     """
@@ -72,9 +74,12 @@ def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
         return None
     intake = intake.for_mailbox(mailbox)
     mailbox_id = str(mailbox["mailbox_id"])
+    cursor = mailbox.get("history_id")
+    if cursor is None:
+        return SyncReport()
     refuse_while_resting(mailbox)
     try:
-        return _Sync(intake, mailbox_id, str(mailbox["email"]), mailbox.get("senders")).run(mailbox.get("history_id"))
+        return _Sync(intake, mailbox_id, str(mailbox["email"]), mailbox.get("senders")).run(str(cursor))
     except OutsideError as error:
         # Without a wish of Google's, what passes is told to whoever schedules the next try, and not kept.
         if isinstance(error, MailboxUnusable) or (is_gmails(error) and error.retry_after_seconds):
@@ -122,7 +127,7 @@ class _Sync:
         """Opened with the first mail: many a push brings none, and what reads mail takes long to import."""
         return self._open_reader(self._email)
 
-    def run(self, cursor: str | None) -> SyncReport:
+    def run(self, cursor: str) -> SyncReport:
         arrivals = fetch_arrivals(self._gmail, cursor)
         self._report.full_sync = arrivals.full_sync
         for step in arrivals.steps:

@@ -201,6 +201,18 @@ def test_mail_that_nobody_wrote_to_us_is_left_alone(watched: Any, letter: Any) -
     assert count(watched, "public.specs") == 0
 
 
+def test_push_before_the_first_watch_is_kept_leaves_old_mail_alone(line: Any, letter: Any) -> None:
+    """A watch publishes at once, so the first push may come before tick has stored where the mailbox begins."""
+    line.deliver(letter(subject="of the month before us"))
+    push = line.function("gmail_push")
+    assert line.push(push).status_code == 204
+    assert messages(line) == []
+    line.call(line.function("tick"))
+    line.deliver(letter())
+    assert line.push(line.function("gmail_push")).status_code == 204
+    assert messages(line) == [("ACCEPTED", "accepted")]
+
+
 def test_forgotten_history_means_the_inbox_is_read(watched: Any, letter: Any) -> None:
     watched.deliver(letter())
     watched.world.google.post(f"mailbox/{watched.mailbox}/expire-history")

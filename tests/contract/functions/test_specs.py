@@ -361,6 +361,7 @@ def test_same_content_is_one_specification_whoever_hands_it_in(api: Api) -> None
 
 def test_mail_and_api_are_one_specification_and_the_sender_hears_of_it(api: Api, letter: Callable[..., Any]) -> None:
     line = api.line
+    line.call(line.function("tick"))  # the mailbox begins
     push = line.function("gmail_push")
     # Loading another function changed nothing of this one: it is wired by its first request.
     # As most mail programs do, it sends text as text, with the ends of lines that mail has.

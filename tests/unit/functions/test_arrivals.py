@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
 from controlplane.errors import NotFound, OutsideError
 from functions._shared.gmail.port import Arrival, HistoryPage, HistoryRecord, RawMail, Watch
 from functions._shared.intake.arrivals import fetch_arrivals, why_not_for_us
+from functions._shared.intake.sync import Intake, sync_mailbox
 
 
 def arrival(gmail_id: str, *labels: str) -> Arrival:
@@ -87,9 +90,15 @@ def test_cursor_that_gmail_forgot_means_the_whole_inbox_oldest_first() -> None:
     assert (arrivals.cursor, arrivals.full_sync) == ("900", True)
 
 
-def test_mailbox_without_a_cursor_begins_with_its_inbox() -> None:
-    arrivals = fetch_arrivals(Script(inbox={None: ((arrival("a"),), None)}), None)
-    assert [step.gmail_id for step in arrivals.steps] == ["a"]
+def test_mailbox_without_a_cursor_is_not_even_looked_into() -> None:
+    store: Any = SimpleNamespace(open_mailbox=lambda _: {"mailbox_id": "1", "email": "a@b.c", "history_id": None})
+
+    def untouched(email: str) -> NoReturn:
+        raise AssertionError(email)
+
+    report = sync_mailbox("a@b.c", Intake(store, untouched, untouched))
+    assert report is not None
+    assert report.outcomes == {}
 
 
 def test_history_that_never_ends_is_given_up_and_tried_again_later() -> None:
