@@ -24,7 +24,7 @@ class FunctionsStore(AgentCalls, ControlCalls, LetterCalls, SubmissionCalls):
 
     def open_mailbox(self, email: str) -> Row | None:
         """The mailbox of this address, None when it is not ours. Records that a push came."""
-        return self._look_up("open_mailbox_v1", email=email)
+        return self._look_up("open_mailbox_v2", email=email)
 
     def list_mailboxes(self) -> list[Row]:
         return self._call("list_mailboxes_v1", list)
@@ -46,6 +46,10 @@ class FunctionsStore(AgentCalls, ControlCalls, LetterCalls, SubmissionCalls):
     def heal_mailbox(self, mailbox_id: str) -> bool:
         """The mailbox works again; False when nothing was wrong with it."""
         return self._call("heal_mailbox_v1", bool, mailbox_id=mailbox_id)
+
+    def known_messages(self, mailbox_id: str, gmail_ids: Sequence[str]) -> list[str]:
+        """Those of at most five hundred mails that were dealt with before."""
+        return self._call("known_messages_v1", list, mailbox_id=mailbox_id, gmail_ids=list(gmail_ids))
 
     def record_message(self, message: Mapping[str, Any]) -> Row:
         """For REFUSED, IGNORED and INVALID mail."""

@@ -9,16 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from controlplane.errors import AicdError
 from functions._shared.gmail.errors import TOPIC_UNUSABLE, MailboxUnusable
-from functions._shared.intake.sync import Intake, MailboxResting, is_gmails, refuse_while_resting, sync_mailbox
+from functions._shared.intake.sync import (
+    Intake,
+    MailboxResting,
+    SyncReport,
+    is_gmails,
+    refuse_while_resting,
+    sync_mailbox,
+)
 from functions._shared.ports import Row, TickStore
 
 log = structlog.get_logger(__name__)
+
+Value = TypeVar("Value")
 
 # A watch lives for seven days; renewed when less than six are left, it is renewed each day.
 RENEW_BEFORE = timedelta(days=6)
@@ -48,29 +57,34 @@ class MailboxCare:
             counts["resting"] += 1
             return
         renewed, trouble = self._try(mailbox, lambda: self._renew(mailbox, now), failures)
-        polled, more = False, None
+        polled: SyncReport | None = None
+        more = None
         # Credentials that open no watch open no mail either.
         if not isinstance(trouble, MailboxUnusable) or trouble.code == TOPIC_UNUSABLE:
             work = self._poll if renewed or mailbox.get("history_id") else self._begin
             polled, more = self._try(mailbox, lambda: work(mailbox, now), failures)
-        counts["watches_renewed"] += renewed
-        counts["polled"] += polled
+        counts["watches_renewed"] += bool(renewed)
+        counts["polled"] += polled is not None
         counts["failed"] += bool(trouble or more)
-        if polled and not trouble and (mailbox.get("last_error") or mailbox.get("retry_at")):
+        # While mail is left for a later pass, the mailbox goes on saying so.
+        is_done = polled is not None and not polled.left
+        if is_done and not trouble and (mailbox.get("last_error") or mailbox.get("retry_at")):
             self.store.heal_mailbox(str(mailbox["mailbox_id"]))
 
-    def _try(self, mailbox: Row, work: Callable[[], bool], failures: list[AicdError]) -> tuple[bool, AicdError | None]:
-        """Whether it was done, or why it failed. Gmail's trouble is kept with the mailbox."""
+    def _try(
+        self, mailbox: Row, work: Callable[[], Value], failures: list[AicdError]
+    ) -> tuple[Value | None, AicdError | None]:
+        """What was done, or why it failed. Gmail's trouble is kept with the mailbox."""
         try:
             return work(), None
         except MailboxResting:  # a push was told so, since the list was read
-            return False, None
+            return None, None
         except AicdError as error:
             failures.append(error)
             if is_gmails(error):
                 wish = error.details.get("retry_after_seconds")
                 self.store.fail_mailbox(str(mailbox["mailbox_id"]), error.message, error.fix, wish)
-            return False, error
+            return None, error
 
     def _renew(self, mailbox: Row, now: datetime) -> bool:
         expires_at = moment(mailbox.get("watch_expires_at"))
@@ -80,19 +94,18 @@ class MailboxCare:
         self.store.renew_mailbox(str(mailbox["mailbox_id"]), watch.history_id, watch.expires_at.isoformat())
         return True
 
-    def _begin(self, mailbox: Row, _now: datetime) -> bool:
+    def _begin(self, mailbox: Row, _now: datetime) -> None:
         """A mailbox whose first watch failed begins now, as with the watch: what is old was not written to us."""
         newest = self.intake.gmail(str(mailbox["email"])).fetch_history_id()
         self.store.advance_mailbox(str(mailbox["mailbox_id"]), newest)
-        return False
 
-    def _poll(self, mailbox: Row, now: datetime) -> bool:
+    def _poll(self, mailbox: Row, now: datetime) -> SyncReport | None:
         pushed_at = moment(mailbox.get("last_push_at"))
         is_fresh = pushed_at and (now - pushed_at).total_seconds() <= self.poll_after_seconds
         # A mailbox in trouble is asked each minute: pushes may have come, and nobody could read what they told of.
         if is_fresh and not mailbox.get("last_error") and not mailbox.get("retry_at"):
-            return False
-        return sync_mailbox(str(mailbox["email"]), self.intake) is not None
+            return None
+        return sync_mailbox(str(mailbox["email"]), self.intake)
 
 
 def moment(value: Any) -> datetime | None:

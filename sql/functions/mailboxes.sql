@@ -23,6 +23,17 @@ $$;
 revoke all on function public.open_mailbox_v1(text) from public, anon, authenticated, service_role;
 grant execute on function public.open_mailbox_v1(text) to aicd_functions;
 
+-- As open_mailbox_v1, with the moment since when the address is ours: what is older was not written to us.
+create function public.open_mailbox_v2(p_email text) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+begin
+    return public.open_mailbox_v1(p_email)
+        || (select jsonb_build_object('created_at', created_at) from public.mailboxes where email = lower(p_email));
+end
+$$;
+revoke all on function public.open_mailbox_v2(text) from public, anon, authenticated, service_role;
+grant execute on function public.open_mailbox_v2(text) to aicd_functions;
+
 create function public.list_mailboxes_v1() returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 begin

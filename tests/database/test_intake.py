@@ -266,12 +266,42 @@ def test_long_allow_list_is_not_handed_over(world: World) -> None:
     assert world.functions().call("open_mailbox_v1", email="specs@example.org")["senders"] is None
 
 
-@pytest.mark.parametrize("verb", ["ingest_message_v1", "record_message_v1", "open_mailbox_v1", "list_mailboxes_v1"])
+def test_mails_that_were_dealt_with_are_known_to_their_mailbox_alone(world: World) -> None:
+    functions = world.functions()
+    functions.call("record_message_v1", message=world.mail(gmail_id="a", state="IGNORED"))
+    functions.call("ingest_message_v1", message=world.mail(gmail_id="b"), specs=[spec()])
+    known = functions.call("known_messages_v1", mailbox_id=world.mailbox_id, gmail_ids=["a", "b", "c"])
+    assert sorted(known) == ["a", "b"]
+    nobody = "00000000-0000-4000-8000-000000000000"
+    assert functions.call("known_messages_v1", mailbox_id=nobody, gmail_ids=["a"]) == []
+    assert functions.call("known_messages_v1", mailbox_id=world.mailbox_id, gmail_ids=[]) == []
+    with refused(413, "too-large"):
+        functions.call("known_messages_v1", mailbox_id=world.mailbox_id, gmail_ids=["x"] * 501)
+
+
+def test_opened_mailbox_says_since_when_it_is_ours(world: World) -> None:
+    functions = world.functions()
+    opened = functions.call("open_mailbox_v2", email="SPECS@example.org")
+    assert opened["created_at"]
+    del opened["created_at"]
+    assert opened == functions.call("open_mailbox_v1", email="specs@example.org")
+    assert functions.call("open_mailbox_v2", email="who@example.org") is None
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "ingest_message_v1", "record_message_v1", "open_mailbox_v1", "list_mailboxes_v1",
+        "open_mailbox_v2", "known_messages_v1",
+    ],
+)  # fmt: skip
 def test_intake_is_closed_to_everybody_else(world: World, verb: str) -> None:
     arguments = {
         "ingest_message_v1": {"message": world.mail(), "specs": [spec()]},
         "record_message_v1": {"message": world.mail()},
         "open_mailbox_v1": {"email": "specs@example.org"},
+        "open_mailbox_v2": {"email": "specs@example.org"},
+        "known_messages_v1": {"mailbox_id": world.mailbox_id, "gmail_ids": ["x"]},
         "list_mailboxes_v1": {},
     }[verb]
     outsiders = (world.runner(project_id=world.projects["acme/shop"]), world.member(world.user()), world.anonymous())

@@ -28,8 +28,6 @@ from functions._shared.settings import GoogleSettings
 Value = TypeVar("Value")
 
 PAGE_SIZE = 500
-# A full sync looks this far back: Gmail keeps history for about a week, so a month covers any gap it can tell us of.
-FULL_SYNC_QUERY = "newer_than:30d"
 
 
 class GmailClient:
@@ -57,11 +55,12 @@ class GmailClient:
             _history_page,
         )
 
-    def list_inbox(self, page_token: str | None = None) -> tuple[tuple[Arrival, ...], str | None]:
-        """One page of the inbox's last month, newest first."""
+    def list_inbox(self, since: datetime, page_token: str | None = None) -> tuple[tuple[Arrival, ...], str | None]:
+        """One page of what came to the inbox since then, newest first."""
+        query = f"after:{int(since.timestamp())}"
         return self._read(
             lambda users: users.messages().list(
-                userId=self._user, labelIds=["INBOX"], q=FULL_SYNC_QUERY, maxResults=PAGE_SIZE, **_page(page_token)
+                userId=self._user, labelIds=["INBOX"], q=query, maxResults=PAGE_SIZE, **_page(page_token)
             ),
             lambda answer: (tuple(map(_arrival, answer.get("messages", []))), answer.get("nextPageToken")),
         )

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from controlplane.errors import NotFound, OutsideError
 from functions._shared.gmail.port import Arrival, Mailbox
 
 MOST_PAGES = 200
+# Gmail keeps history for about a week, so a month covers any gap it can tell us of.
+FULL_SYNC_SPAN = timedelta(days=30)
 # A sent copy, a draft, spam or a deleted mail is in the history too, but nobody wrote it to us.
 NOT_FOR_US = {"SENT": "own-mail", "DRAFT": "draft", "SPAM": "spam", "TRASH": "trash"}
 
@@ -35,12 +38,13 @@ class Arrivals:
     full_sync: bool
 
 
-def fetch_arrivals(gmail: Mailbox, cursor: str) -> Arrivals:
-    """Read all pages before anything is handled. A cursor that Gmail has forgotten means a full sync."""
+def fetch_arrivals(gmail: Mailbox, cursor: str, ours_since: datetime) -> Arrivals:
+    """Read all pages before anything is handled. A cursor that Gmail has forgotten means a full sync: of a month, and
+    of nothing from before the mailbox was ours."""
     try:
         return _read_history(gmail, cursor)
     except NotFound:
-        return _sync_inbox(gmail)
+        return _sync_inbox(gmail, max(ours_since, datetime.now(UTC) - FULL_SYNC_SPAN))
 
 
 def why_not_for_us(labels: frozenset[str]) -> str:
@@ -69,12 +73,12 @@ def _ending_at(newest: str, steps: Sequence[Step]) -> tuple[Step, ...]:
     return (*steps[:-1], replace(steps[-1], cursor=newest)) if steps else ()
 
 
-def _sync_inbox(gmail: Mailbox) -> Arrivals:
+def _sync_inbox(gmail: Mailbox, since: datetime) -> Arrivals:
     newest = gmail.fetch_history_id()  # before the listing: what arrives in between is found again, never missed
     found: dict[str, Step] = {}
     token: str | None = None
     for _ in _pages():
-        arrivals, token = gmail.list_inbox(token)
+        arrivals, token = gmail.list_inbox(since, token)
         found.update({new.gmail_id: Step(new.gmail_id, None) for new in arrivals if _is_ours(new)})
         if not token:
             return Arrivals(_ending_at(newest, tuple(reversed(found.values()))), newest, full_sync=True)

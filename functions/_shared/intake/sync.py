@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +18,7 @@ import structlog
 from controlplane.errors import AicdError, NotFound, OutsideError
 from functions._shared.gmail.errors import MailboxUnusable, MailRefused
 from functions._shared.gmail.port import Mailbox, RawMail
-from functions._shared.intake.arrivals import Step, fetch_arrivals
+from functions._shared.intake.arrivals import Arrivals, Step, fetch_arrivals
 from functions._shared.intake.records import Envelope
 from functions._shared.intake.take_in import MailboxProof, MailHeldBack, Reader, take_in
 from functions._shared.ports import IntakeStore, Row
@@ -27,6 +27,12 @@ log = structlog.get_logger(__name__)
 
 # Past this many, Gmail as a whole is away and asking on only makes it worse.
 MOST_FETCH_FAILURES = 3
+# Gmail lets a user have 6,000 units in a minute, and a mail costs 20. Two passes in a minute leave a third of it to
+# watching, listing and sending.
+MOST_FETCHES = 100
+REST_SECONDS = 30.0
+# As many ids as known_messages takes.
+ASKED_AT_ONCE = 500
 
 
 class MailboxResting(OutsideError):
@@ -55,10 +61,11 @@ class Intake:
 
 @dataclass
 class SyncReport:
-    """What was done, for the log and for tick's answer."""
+    """What was done, for the log and for tick's answer. `left` mails are still to be fetched, in a later pass."""
 
     full_sync: bool = False
     outcomes: Counter[str] = field(default_factory=Counter)
+    left: int = 0
 
 
 def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
@@ -72,18 +79,15 @@ def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
     mailbox = intake.store.open_mailbox(email)
     if mailbox is None:
         return None
-    intake = intake.for_mailbox(mailbox)
-    mailbox_id = str(mailbox["mailbox_id"])
-    cursor = mailbox.get("history_id")
-    if cursor is None:
+    if mailbox.get("history_id") is None:
         return SyncReport()
     refuse_while_resting(mailbox)
     try:
-        return _Sync(intake, mailbox_id, str(mailbox["email"]), mailbox.get("senders")).run(str(cursor))
+        return _Sync(intake.for_mailbox(mailbox), mailbox).run()
     except OutsideError as error:
         # Without a wish of Google's, what passes is told to whoever schedules the next try, and not kept.
         if isinstance(error, MailboxUnusable) or (is_gmails(error) and error.retry_after_seconds):
-            intake.store.fail_mailbox(mailbox_id, error.message, error.fix, error.retry_after_seconds)
+            intake.store.fail_mailbox(str(mailbox["mailbox_id"]), error.message, error.fix, error.retry_after_seconds)
         raise
 
 
@@ -109,14 +113,16 @@ def refuse_while_resting(mailbox: Row) -> None:
 class _Sync:
     """One pass over one mailbox."""
 
-    def __init__(self, intake: Intake, mailbox_id: str, email: str, senders: list[str] | None) -> None:
+    def __init__(self, intake: Intake, mailbox: Row) -> None:
         self._store = intake.store
         self._plans_letters = intake.plans_letters
-        self._gmail = intake.gmail(email)
+        self._mailbox_id = str(mailbox["mailbox_id"])
+        self._email = str(mailbox["email"])
+        self._cursor = str(mailbox["history_id"])
+        self._ours_since = datetime.fromisoformat(str(mailbox["created_at"]))
+        self._gmail = intake.gmail(self._email)
         self._open_reader = intake.reader
-        self._mailbox_id = mailbox_id
-        self._email = email
-        self._senders = None if senders is None else tuple(senders)
+        self._senders = _patterns(mailbox)
         self._failures: list[OutsideError] = []
         # The cursor that the last mail's own transaction has moved to.
         self._reached: str | None = None
@@ -127,17 +133,45 @@ class _Sync:
         """Opened with the first mail: many a push brings none, and what reads mail takes long to import."""
         return self._open_reader(self._email)
 
-    def run(self, cursor: str) -> SyncReport:
-        arrivals = fetch_arrivals(self._gmail, cursor)
+    def run(self) -> SyncReport:
+        arrivals = fetch_arrivals(self._gmail, self._cursor, self._ours_since)
         self._report.full_sync = arrivals.full_sync
-        for step in arrivals.steps:
+        todo = self._leave_out_known(arrivals.steps)
+        for step in todo[:MOST_FETCHES]:
             self._handle(step)
+        report = self._report
+        report.left = len(todo[MOST_FETCHES:])
+        if report.left:
+            self._rest()
         if self._failures:
             raise self._failures[0]
-        if arrivals.cursor not in (cursor, self._reached):
-            self._store.advance_mailbox(self._mailbox_id, arrivals.cursor)
-        log.info("mailbox synced", full_sync=arrivals.full_sync, outcomes=dict(self._report.outcomes))
-        return self._report
+        self._move_cursor(_cursor_before(todo[MOST_FETCHES], arrivals) if report.left else arrivals.cursor)
+        log.info("mailbox synced", full_sync=report.full_sync, outcomes=dict(report.outcomes), left=report.left)
+        return report
+
+    def _leave_out_known(self, steps: Sequence[Step]) -> list[Step]:
+        """What is still to be fetched. One mail alone is fetched unasked: it is new, as a known one has moved the
+        cursor past itself, and the question would cost every mail a request."""
+        if len(steps) < 2:
+            return list(steps)
+        ids = [step.gmail_id for step in steps]
+        pages = [ids[start : start + ASKED_AT_ONCE] for start in range(0, len(ids), ASKED_AT_ONCE)]
+        known = {gmail_id for page in pages for gmail_id in self._store.known_messages(self._mailbox_id, page)}
+        self._report.outcomes["known"] += len(known)
+        return [step for step in steps if step.gmail_id not in known]
+
+    def _move_cursor(self, cursor: str | None) -> None:
+        if cursor not in (None, self._cursor, self._reached):
+            self._store.advance_mailbox(self._mailbox_id, str(cursor))
+
+    def _rest(self) -> None:
+        """What was taken in is known by its rows, so the next pass goes on behind it."""
+        self._store.fail_mailbox(
+            self._mailbox_id,
+            f"So much mail came at once that it is taken in by and by: {self._report.left} are still to come.",
+            "Wait: tick goes on each minute, as fast as Gmail's quota for one mailbox allows.",
+            REST_SECONDS,
+        )
 
     def _handle(self, step: Step) -> None:
         mail = self._fetch(step.gmail_id)
@@ -163,8 +197,7 @@ class _Sync:
         self._reached = cursor or self._reached
 
     def _reread_senders(self) -> tuple[str, ...] | None:
-        mailbox = self._store.open_mailbox(self._email) or {"senders": []}
-        self._senders = None if mailbox.get("senders") is None else tuple(mailbox["senders"])
+        self._senders = _patterns(self._store.open_mailbox(self._email) or {"senders": []})
         return self._senders
 
     def _fetch(self, gmail_id: str) -> RawMail | None:
@@ -180,3 +213,14 @@ class _Sync:
             if len(self._failures) >= MOST_FETCH_FAILURES:
                 raise
         return None
+
+
+def _patterns(mailbox: Row) -> tuple[str, ...] | None:
+    senders = mailbox.get("senders")
+    return None if senders is None else tuple(senders)
+
+
+def _cursor_before(step: Step, arrivals: Arrivals) -> str | None:
+    """How far the cursor may move when all mails before this one are dealt with."""
+    done = arrivals.steps[: arrivals.steps.index(step)]
+    return next((one.cursor for one in reversed(done) if one.cursor), None)
