@@ -44,8 +44,16 @@ class FunctionsStore(AgentCalls, ControlCalls, LetterCalls, SubmissionCalls):
         self._call("fail_mailbox_v2", object, **given, retry_after_seconds=retry_after_seconds)
 
     def heal_mailbox(self, mailbox_id: str) -> bool:
-        """The mailbox works again; False when nothing was wrong with it."""
-        return self._call("heal_mailbox_v1", bool, mailbox_id=mailbox_id)
+        """The mailbox works again; False when nothing was wrong, or when a mail was given up within a day."""
+        return self._call("heal_mailbox_v2", bool, mailbox_id=mailbox_id)
+
+    def note_fetch_failure(self, mailbox_id: str, gmail_id: str) -> Row:
+        """{failures, seconds}: how often Gmail could not hand this mail over, once a minute, and since when."""
+        return self._call("note_fetch_failure_v1", dict, mailbox_id=mailbox_id, gmail_id=gmail_id)
+
+    def give_up_message(self, message: Mapping[str, Any], error: str, fix: str) -> Row:
+        """Record a mail that cannot be fetched, and say so of its mailbox."""
+        return self._call("give_up_message_v1", dict, message=message, error=error, fix=fix)
 
     def known_messages(self, mailbox_id: str, gmail_ids: Sequence[str]) -> list[str]:
         """Those of at most five hundred mails that were dealt with before."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from controlplane.errors import AicdError
 from functions._shared.callers.oidc import OidcProof
 from functions._shared.endpoint import Call
 from functions._shared.envelope import NO_CONTENT, Answer
-from functions._shared.gmail.errors import MailboxUnusable
 from functions._shared.intake.notification import UnusableNotification, parse_notification
-from functions._shared.intake.sync import Intake, MailboxResting, sync_mailbox
+from functions._shared.intake.sync import Intake, MailboxResting, needs_operator, sync_mailbox
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +40,13 @@ class Push:
             return ACKNOWLEDGED
         try:
             report = sync_mailbox(notification.email, self.intake)
-        except MailboxUnusable as error:
-            log.error("mailbox unusable", code=error.code, reason=str(error), push_id=notification.push_id)  # noqa: TRY400
-            return ACKNOWLEDGED
         except MailboxResting as error:
             log.warning("push left to tick", code=error.code, reason=str(error), push_id=notification.push_id)
+            return ACKNOWLEDGED
+        except AicdError as error:
+            if not needs_operator(error):
+                raise
+            log.error("mailbox unusable", code=error.code, reason=str(error), push_id=notification.push_id)  # noqa: TRY400
             return ACKNOWLEDGED
         if report is None:
             log.warning("push ignored", reason="unknown-mailbox", push_id=notification.push_id)

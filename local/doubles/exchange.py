@@ -136,13 +136,13 @@ class Exchange(Generic[C]):
         return self._with_faults(request)
 
     def _with_faults(self, request: Request[C]) -> Answer:
-        fault = self.faults.take(request.operation)
+        fault = self.faults.take(request.operation, request.call.path)
         if fault is None:
             return self.handlers[request.operation](request)
         answer = self.handlers[request.operation](request) if fault.after_effect else Answer(fault.status)
-        refusal = (
-            self.contract.refuse(RefusedCall(fault.status, "injected fault")) if fault.kind == "status" else answer
-        )
+        word: dict[str, Any] = {"reason": fault.reason} if fault.reason else {}
+        injected = RefusedCall(fault.status, "injected fault", **word)
+        refusal = self.contract.refuse(injected) if fault.kind == "status" else answer
         headers = {"retry-after": str(fault.retry_after)} if fault.retry_after is not None else {}
         return Answer(refusal.status, refusal.document, {**refusal.headers, **headers}, fault)
 

@@ -17,14 +17,17 @@ class Fault(BaseModel):
 
     kind: `status` answers with that status in the provider's error shape; `hang` waits `seconds` before the answer;
     `truncate` closes the connection in the middle of the body; `garbage` answers with text that is no JSON.
-    `after_effect` lets the effect happen first, so that only the answer is lost.
+    `after_effect` lets the effect happen first, so that only the answer is lost. `path` narrows it to some things, such
+    as one mail; `reason` is the provider's word for a `status`, where it has several.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     operation: str = "*"
+    path: str = "*"
     kind: Literal["status", "hang", "truncate", "garbage"] = "status"
     status: Annotated[int, Field(ge=200, le=599)] = 503
+    reason: str = ""
     times: Annotated[int, Field(ge=1)] = 1
     retry_after: int | None = None
     seconds: Annotated[float, Field(ge=0, le=120)] = 0
@@ -44,11 +47,11 @@ class ApiFaults:
         with self._lock:
             self._planned = [(fault, fault.times) for fault in faults]
 
-    def take(self, operation: str) -> Fault | None:
-        """The next planned fault whose pattern fits the operation."""
+    def take(self, operation: str, path: str) -> Fault | None:
+        """The next planned fault whose patterns fit the operation and the path."""
         with self._lock:
             for place, (fault, left) in enumerate(self._planned):
-                if fnmatch.fnmatchcase(operation, fault.operation):
+                if fnmatch.fnmatchcase(operation, fault.operation) and fnmatch.fnmatchcase(path, fault.path):
                     self._planned[place : place + 1] = [(fault, left - 1)] if left > 1 else []
                     self.injected += 1
                     return fault

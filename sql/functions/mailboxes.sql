@@ -122,3 +122,23 @@ end
 $$;
 revoke all on function public.heal_mailbox_v1(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.heal_mailbox_v1(uuid) to aicd_functions;
+
+-- As heal_mailbox_v1; but that a mail was given up is told for a day, however well the mailbox works by then. The two
+-- were written in one transaction, which is how the error is known to be that one.
+create function public.heal_mailbox_v2(p_mailbox_id uuid) returns boolean
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    if not exists (
+        select from public.mailboxes join public.messages on messages.mailbox_id = mailboxes.id
+            and messages.created_at = mailboxes.last_error_at
+        where mailboxes.id = p_mailbox_id and messages.reason = 'unfetchable'
+            and messages.created_at > now() - interval '1 day') then
+        return public.heal_mailbox_v1(p_mailbox_id);
+    end if;
+    update public.mailboxes set retry_at = null where id = p_mailbox_id;
+    return false;
+end
+$$;
+revoke all on function public.heal_mailbox_v2(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.heal_mailbox_v2(uuid) to aicd_functions;

@@ -67,3 +67,16 @@ create unique index idx_messages_accepted on public.messages (mailbox_id, sender
     where state = 'ACCEPTED' and rfc_message_id <> '';
 -- Serves the limit of answers to one sender in a day.
 create index idx_messages_sender on public.messages (sender, created_at);
+
+-- Mails that Gmail named and could not hand over. One that it never hands over must not hold its mailbox for ever.
+create table private.fetch_failures (
+    mailbox_id uuid not null references public.mailboxes (id) on delete cascade,
+    gmail_id text not null check (length(gmail_id) between 1 and 200),
+    -- All that happen within a minute are one.
+    failures integer not null default 1,
+    first_at timestamptz not null default now(),
+    last_at timestamptz not null default now(),
+    primary key (mailbox_id, gmail_id)
+);
+alter table private.fetch_failures enable row level security;
+revoke all on table private.fetch_failures from public, anon, authenticated, service_role;

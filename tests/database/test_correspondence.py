@@ -53,6 +53,44 @@ def test_renewed_watch_forgets_the_trouble_too(world: World) -> None:
     assert (mailbox(world)["last_error"], mailbox(world)["retry_at"]) == (None, None)
 
 
+def test_mail_that_was_given_up_is_told_for_a_day(world: World) -> None:
+    functions = world.functions()
+    ids = {"mailbox_id": world.mailbox_id, "gmail_id": "a"}
+    assert functions.call("note_fetch_failure_v1", **ids) == {"failures": 1, "seconds": 0}
+    given = {"message": {**ids, "history_id": "77"}, "error": "left out", "fix": "send it again"}
+    assert functions.call("give_up_message_v1", **given)["outcome"] == "recorded"
+    assert world.one("select state, reason, sha256 from messages") == ("REFUSED", "unfetchable", None)
+    assert (mailbox(world)["history_id"], mailbox(world)["last_error"]) == ("77", "left out")
+    assert world.value("select count(*) from private.fetch_failures") == 0
+    functions.call("fail_mailbox_v2", mailbox_id=world.mailbox_id, error="busy", fix="wait", retry_after_seconds=60)
+    assert functions.call("heal_mailbox_v2", mailbox_id=world.mailbox_id) is True, "of other trouble it is healed"
+    given["message"]["gmail_id"] = "b"
+    functions.call("give_up_message_v1", **given)
+    assert functions.call("heal_mailbox_v2", mailbox_id=world.mailbox_id) is False
+    assert mailbox(world)["last_error"] == "left out"
+    assert functions.call("give_up_message_v1", **given)["outcome"] == "duplicate"
+    world.execute("update messages set created_at = created_at - interval '25 hours'")
+    world.execute("update mailboxes set last_error_at = last_error_at - interval '25 hours'")
+    assert functions.call("heal_mailbox_v2", mailbox_id=world.mailbox_id) is True
+
+
+def test_mail_that_was_given_up_is_given_up_once(world: World) -> None:
+    """A parallel delivery may have fetched it meanwhile; then the mailbox has no trouble to tell."""
+    functions = world.functions()
+    functions.call("record_message_v1", message=world.mail(gmail_id="a", state="IGNORED"))
+    given = {"mailbox_id": world.mailbox_id, "gmail_id": "a"}
+    assert functions.call("give_up_message_v1", message=given, error="e", fix="f")["outcome"] == "duplicate"
+    assert mailbox(world)["last_error"] is None
+
+
+def test_failures_of_a_week_ago_are_forgotten(world: World) -> None:
+    functions, ids = world.functions(), {"mailbox_id": world.mailbox_id, "gmail_id": "a"}
+    functions.call("note_fetch_failure_v1", **ids)
+    world.execute("update private.fetch_failures set first_at = now() - interval '8 days'")
+    world.execute("update private.fetch_failures set last_at = now() - interval '8 days'")
+    assert functions.call("note_fetch_failure_v1", **ids) == {"failures": 1, "seconds": 0}
+
+
 def test_unknown_mailbox_cannot_fail(world: World) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"
     with refused(404, "mailbox-not-found"):

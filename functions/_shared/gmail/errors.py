@@ -84,12 +84,18 @@ def translate_status(status: int, reason: str, headers: Mapping[str, Any]) -> Ai
             fix="Use a mailbox, or let an administrator of the domain switch Gmail on for this user.",
             code="gmail-no-mailbox",
         )
-    if status in (403, 429) or status >= 500:
+    # A redirection is of something in between: Gmail's API has none.
+    if status < 400 or status in (403, 408, 429) or status >= 500:
         return _away(status, reason, headers)
     return MailRefused(
         f"Gmail refused the request (HTTP {status}{', ' + reason if reason else ''}).",
         fix="Look at the request that the log names; this does not heal by itself.",
     )
+
+
+def is_quota(error: AicdError) -> bool:
+    """Whether Google says that we ask too much, which tells nothing of what was asked for."""
+    return bool(error.details.get("is_quota"))
 
 
 def translate_watch(error: AicdError, topic: str) -> AicdError:
@@ -153,13 +159,13 @@ def _away(status: int, reason: str, headers: Mapping[str, Any]) -> OutsideError:
     wish = read_retry_after(headers)
     if wish is None and reason in DAY_REASONS:
         wish = DAY_QUOTA_SECONDS
-    is_quota = status in (403, 429)
+    is_quota = status in (403, 429)  # every 403 that comes here
     return OutsideError(
         f"Gmail cannot serve us now (HTTP {status}{', ' + reason if reason else ''}).",
         fix="Wait; the work is kept and tried again."
         + (" If it lasts, ask for more quota, or spread the mailboxes over several projects." if is_quota else ""),
         code="gmail-unavailable",
-        details={"retry_after_seconds": wish},
+        details={"retry_after_seconds": wish, "is_quota": is_quota},
     )
 
 

@@ -15,18 +15,17 @@ from functools import cached_property
 
 import structlog
 
-from controlplane.errors import AicdError, NotFound, OutsideError
-from functions._shared.gmail.errors import MailboxUnusable, MailRefused
-from functions._shared.gmail.port import Mailbox, RawMail
+from controlplane.errors import AicdError, CallerError, OutsideError
+from functions._shared.gmail.errors import MailboxUnusable
+from functions._shared.gmail.port import Mailbox
 from functions._shared.intake.arrivals import Arrivals, Step, fetch_arrivals
+from functions._shared.intake.fetching import UNFETCHABLE, Fetcher
 from functions._shared.intake.records import Envelope
 from functions._shared.intake.take_in import MailboxProof, MailHeldBack, Reader, take_in
 from functions._shared.ports import IntakeStore, Row
 
 log = structlog.get_logger(__name__)
 
-# Past this many, Gmail as a whole is away and asking on only makes it worse.
-MOST_FETCH_FAILURES = 3
 # Gmail lets a user have 6,000 units in a minute, and a mail costs 20. Two passes in a minute leave a third of it to
 # watching, listing and sending.
 MOST_FETCHES = 100
@@ -73,7 +72,7 @@ def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
 
     One that has no cursor yet is left to tick, which begins it: a first watch publishes before its cursor is stored,
     and what lies in the inbox by then was not written to us.
-    Raises `OutsideError` when something must be tried again, `MailboxUnusable` when its operator must act first, and
+    Raises `OutsideError` when something must be tried again, what `needs_operator` when he must act first, and
     `MailboxResting` while Google wants to be left alone with it. The last two are known with the mailbox.
     """
     mailbox = intake.store.open_mailbox(email)
@@ -84,16 +83,22 @@ def sync_mailbox(email: str, intake: Intake) -> SyncReport | None:
     refuse_while_resting(mailbox)
     try:
         return _Sync(intake.for_mailbox(mailbox), mailbox).run()
-    except OutsideError as error:
+    except AicdError as error:
         # Without a wish of Google's, what passes is told to whoever schedules the next try, and not kept.
-        if isinstance(error, MailboxUnusable) or (is_gmails(error) and error.retry_after_seconds):
-            intake.store.fail_mailbox(str(mailbox["mailbox_id"]), error.message, error.fix, error.retry_after_seconds)
+        wish = error.details.get("retry_after_seconds")
+        if needs_operator(error) or (is_gmails(error) and wish):
+            intake.store.fail_mailbox(str(mailbox["mailbox_id"]), error.message, error.fix, wish)
         raise
 
 
 def is_gmails(error: AicdError) -> bool:
     """Whether it tells of the mailbox, and not of our database."""
     return error.code.startswith("gmail-") or isinstance(error, MailboxUnusable)
+
+
+def needs_operator(error: AicdError) -> bool:
+    """Whether it tells of the mailbox and no repetition can heal it: Gmail refuses us, or what we ask for."""
+    return is_gmails(error) and isinstance(error, MailboxUnusable | CallerError)
 
 
 def refuse_while_resting(mailbox: Row) -> None:
@@ -121,9 +126,9 @@ class _Sync:
         self._cursor = str(mailbox["history_id"])
         self._ours_since = datetime.fromisoformat(str(mailbox["created_at"]))
         self._gmail = intake.gmail(self._email)
+        self._fetcher = Fetcher(self._gmail, intake.store, self._mailbox_id, self._ours_since)
         self._open_reader = intake.reader
         self._senders = _patterns(mailbox)
-        self._failures: list[OutsideError] = []
         # The cursor that the last mail's own transaction has moved to.
         self._reached: str | None = None
         self._report = SyncReport()
@@ -143,8 +148,8 @@ class _Sync:
         report.left = len(todo[MOST_FETCHES:])
         if report.left:
             self._rest()
-        if self._failures:
-            raise self._failures[0]
+        if self._fetcher.failures:
+            raise self._fetcher.failures[0]
         self._move_cursor(_cursor_before(todo[MOST_FETCHES], arrivals) if report.left else arrivals.cursor)
         log.info("mailbox synced", full_sync=report.full_sync, outcomes=dict(report.outcomes), left=report.left)
         return report
@@ -174,10 +179,12 @@ class _Sync:
         )
 
     def _handle(self, step: Step) -> None:
-        mail = self._fetch(step.gmail_id)
-        if mail is None:
+        cursor = None if self._fetcher.failures else step.cursor  # never past a mail that is still to come
+        mail = self._fetcher.fetch(step.gmail_id, cursor)
+        if isinstance(mail, str):
+            self._report.outcomes[mail] += 1
+            self._reached = (mail == UNFETCHABLE and cursor) or self._reached
             return
-        cursor = None if self._failures else step.cursor  # never past a mail that is still to come
         envelope = Envelope(self._mailbox_id, mail, cursor)
         with structlog.contextvars.bound_contextvars(correlation_id=envelope.correlation_id):
             try:
@@ -190,7 +197,7 @@ class _Sync:
                     plans_letters=self._plans_letters,
                 )
             except MailHeldBack as error:
-                self._failures.append(error)
+                self._fetcher.failures.append(error)
                 log.warning("mail held back", gmail_id=step.gmail_id, code=error.code)
                 return
             self._report.outcomes[outcome] += 1
@@ -199,20 +206,6 @@ class _Sync:
     def _reread_senders(self) -> tuple[str, ...] | None:
         self._senders = _patterns(self._store.open_mailbox(self._email) or {"senders": []})
         return self._senders
-
-    def _fetch(self, gmail_id: str) -> RawMail | None:
-        try:
-            return self._gmail.fetch_raw(gmail_id)
-        except (NotFound, MailRefused):
-            self._report.outcomes["gone"] += 1
-        except MailboxUnusable:
-            raise
-        except OutsideError as error:
-            self._failures.append(error)
-            log.warning("mail not fetched", gmail_id=gmail_id, code=error.code)
-            if len(self._failures) >= MOST_FETCH_FAILURES:
-                raise
-        return None
 
 
 def _patterns(mailbox: Row) -> tuple[str, ...] | None:
