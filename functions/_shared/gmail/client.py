@@ -15,6 +15,7 @@ from controlplane.errors import AicdError
 from functions._shared.gmail.errors import (
     MailboxUnusable,
     other_mailbox,
+    read_reason,
     translate_credentials,
     translate_status,
     translate_watch,
@@ -112,7 +113,7 @@ class GmailClient:
         try:
             return parse(request.execute(num_retries=0))
         except HttpError as error:
-            raise translate_status(int(error.resp.status), _reason(error), error.resp) from error
+            raise translate_status(int(error.resp.status), read_reason(error.content), error.resp) from error
         except GoogleAuthError as error:
             raise translate_credentials(error, delegated=self._is_delegated) from error
         except requests.RequestException as error:
@@ -149,15 +150,6 @@ def _build_service(settings: GoogleSettings, http: RequestsHttp) -> Any:
         static_discovery=True,
         cache_discovery=False,
     )
-
-
-def _reason(error: Any) -> str:
-    """Google's word for the refusal, such as rateLimitExceeded; its longer sentence may hold what it should not."""
-    details = error.error_details
-    if isinstance(details, list):
-        words = [detail.get("reason") for detail in details if isinstance(detail, Mapping)]
-        return next((word for word in words if isinstance(word, str) and word.isalnum()), "")
-    return ""
 
 
 def _history_page(answer: Any) -> HistoryPage:

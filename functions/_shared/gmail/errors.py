@@ -5,7 +5,9 @@ Their words: developers.google.com/workspace/gmail/api/guides/handle-errors, RFC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from controlplane.errors import AicdError, CallerError, NotFound, OutsideError
@@ -15,6 +17,13 @@ RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaEx
 # A day's quota does not come back in a minute.
 DAY_REASONS = frozenset({"dailyLimitExceeded", "quotaExceeded"})
 DAY_QUOTA_SECONDS = 3_600.0
+# Google's newer words (google.rpc.ErrorInfo), which stand in `details` beside the older ones or instead of them.
+NEWER_WORDS = {
+    "SERVICE_DISABLED": "accessNotConfigured",
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": "insufficientPermissions",
+    "RATE_LIMIT_EXCEEDED": "rateLimitExceeded",
+    "QUOTA_EXCEEDED": "quotaExceeded",
+}
 TOPIC_UNUSABLE = "gmail-topic"
 PUBLISHER = "gmail-api-push@system.gserviceaccount.com"
 
@@ -64,6 +73,29 @@ class MailRefused(CallerError):
     """Gmail does not accept this request; sending it again will not help."""
 
     default_code = "gmail-refused"
+
+
+def read_reason(body: bytes) -> str:
+    """Google's word for a refusal, such as rateLimitExceeded, from the body that came with it; empty where there is
+    none. Its longer sentence may hold what it should not, and the client library hides one form behind the other."""
+    try:
+        error = json.loads(body)["error"]
+        words = [*_reasons(error.get("errors")), *map(_older_word, _reasons(error.get("details")))]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
+    telling = [word for word in words if word in RATE_REASONS or word in FORBIDDEN_FIXES]
+    return next(iter([*telling, *words]), "")
+
+
+def _reasons(entries: Any) -> Iterator[str]:
+    for entry in entries if isinstance(entries, list) else []:
+        word = entry.get("reason") if isinstance(entry, Mapping) else None
+        if isinstance(word, str) and re.fullmatch(r"\w{1,60}", word, re.ASCII):
+            yield word
+
+
+def _older_word(word: str) -> str:
+    return NEWER_WORDS.get(word, word)
 
 
 def translate_status(status: int, reason: str, headers: Mapping[str, Any]) -> AicdError:

@@ -34,6 +34,17 @@ STATUS_NAMES = {
 }
 
 
+# What stands in `details` too, and what Google calls it there (google.rpc.ErrorInfo).
+ERROR_INFOS = {
+    "accessNotConfigured": ("SERVICE_DISABLED", "googleapis.com"),
+    "insufficientPermissions": ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "googleapis.com"),
+    "rateLimitExceeded": ("RATE_LIMIT_EXCEEDED", "googleapis.com"),
+    "userRateLimitExceeded": ("RATE_LIMIT_EXCEEDED", "googleapis.com"),
+}
+DOMAINS = {"accessNotConfigured": "usageLimits", "rateLimitExceeded": "usageLimits",
+           "userRateLimitExceeded": "usageLimits", "dailyLimitExceeded": "usageLimits"}  # fmt: skip
+
+
 def load_document(name: str) -> dict[str, Any]:
     """A discovery document such as `gmail.v1`, found without importing the (slow) client itself."""
     found = importlib.util.find_spec("googleapiclient")
@@ -158,11 +169,17 @@ class DiscoveryContract:
         return self._schemas.problems(schema, answer.document, "answer")
 
     def refuse(self, refusal: RefusedCall) -> Answer:
-        """Google's error shape; `reason`, `location` and `headers` may be given as details."""
-        status, reason = STATUS_NAMES.get(refusal.status, ("UNKNOWN", "unknown"))
-        error = {"message": refusal.message, "domain": "global", "reason": refusal.details.get("reason", reason)}
-        document = {"error": {"code": refusal.status, "message": refusal.message, "errors": [error], "status": status}}
-        return Answer(refusal.status, document, refusal.details.get("headers", {}))
+        """Google's error shape, in both its forms where Google sends both; `reason` and `headers` may be given as
+        details."""
+        status, word = STATUS_NAMES.get(refusal.status, ("UNKNOWN", "unknown"))
+        reason = refusal.details.get("reason", word)
+        error = {"message": refusal.message, "domain": DOMAINS.get(reason, "global"), "reason": reason}
+        document = {"code": refusal.status, "message": refusal.message, "errors": [error], "status": status}
+        if reason in ERROR_INFOS:
+            newer, domain = ERROR_INFOS[reason]
+            info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": newer, "domain": domain}
+            document["details"] = [info | {"metadata": {"service": "gmail.googleapis.com"}}]
+        return Answer(refusal.status, {"error": document}, refusal.details.get("headers", {}))
 
 
 def _is_error(document: Any) -> bool:

@@ -138,6 +138,30 @@ def test_topic_without_publisher_is_recorded_and_the_mail_is_polled_meanwhile(li
     assert line.rows("select last_error from public.mailboxes") == [(None,)]
 
 
+@pytest.mark.parametrize(
+    ("reason", "status", "passes", "says"),
+    [
+        ("accessNotConfigured", 403, False, "Enable the Gmail API"),
+        ("insufficientPermissions", 403, False, "Authorise the mailbox again"),
+        ("rateLimitExceeded", 403, True, "more quota"),
+        ("userRateLimitExceeded", 429, True, "more quota"),
+    ],
+)
+def test_googles_word_decides_in_whichever_form_it_is_sent(
+    line: Any, letter: Any, reason: str, status: int, passes: bool, says: str
+) -> None:
+    """Google sends it in two forms at once, and its client shows one of them."""
+    line.call(line.function("tick"))
+    line.deliver(letter())
+    line.world.google.break_("gmail.users.history.list", status=status, reason=reason, times=9)
+    answer = line.push(line.function("gmail_push"))
+    assert answer.status_code == (503 if passes else 204)
+    fall_silent(line)
+    answer = line.call(line.function("tick"))
+    assert says in answer.json["errors"][0]["message"]
+    assert says in line.rows("select last_error_fix from public.mailboxes")[0][0]
+
+
 def test_wish_to_be_left_alone_is_kept_by_tick_and_push_until_its_time(line: Any, letter: Any) -> None:
     tick, push = line.function("tick"), line.function("gmail_push")
     line.call(tick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 
@@ -23,6 +24,8 @@ from functions._shared.workflows.port import WorkflowRefused
         (403, "insufficientPermissions", gmail.MailboxUnusable, "gmail-forbidden"),
         (403, "", gmail.MailboxUnusable, "gmail-forbidden"),
         (403, "rateLimitExceeded", OutsideError, "gmail-unavailable"),
+        (302, "", OutsideError, "gmail-unavailable"),
+        (408, "", OutsideError, "gmail-unavailable"),
         (403, "userRateLimitExceeded", OutsideError, "gmail-unavailable"),
         (429, "", OutsideError, "gmail-unavailable"),
         (500, "backendError", OutsideError, "gmail-unavailable"),
@@ -38,6 +41,34 @@ def test_gmails_status_and_reason_decide(status: int, reason: str, kind: type[Ai
     if code == "gmail-unavailable":
         assert isinstance(error, OutsideError)
         assert error.retry_after_seconds == 9
+
+
+def body(**forms: list[str]) -> bytes:
+    """An error as Google writes it; `errors` and `details` are given as the words in them."""
+    entries = {name: [{"reason": word} for word in words] for name, words in forms.items()}
+    return json.dumps({"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED", **entries}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (body(errors=["rateLimitExceeded"]), "rateLimitExceeded"),
+        (body(details=["RATE_LIMIT_EXCEEDED"]), "rateLimitExceeded"),
+        (body(details=["SERVICE_DISABLED"], errors=["accessNotConfigured"]), "accessNotConfigured"),
+        (body(details=["SERVICE_DISABLED"], errors=["forbidden"]), "accessNotConfigured"),
+        (body(details=[], errors=["forbidden"]), "forbidden"),
+        (body(details=["ACCESS_TOKEN_SCOPE_INSUFFICIENT"]), "insufficientPermissions"),
+        (body(details=["SOMETHING_NEW"], errors=["failedPrecondition"]), "failedPrecondition"),
+        (body(details=["SOMETHING_NEW"]), "SOMETHING_NEW"),
+        (body(errors=["two words, or <b>worse</b>"]), ""),
+        (body(), ""),
+        (b'{"error":{"errors":"x","details":[1,null,{"reason":7}]}}', ""),
+        *((nonsense, "") for nonsense in (b"", b"[]", b"null", b'{"error":"invalid_grant"}', b"<html>", b"\xff")),
+        (b"[" * 100_000, ""),
+    ],
+)
+def test_googles_reason_is_found_in_either_form(answer: bytes, reason: str) -> None:
+    assert gmail.read_reason(answer) == reason
 
 
 @pytest.mark.parametrize(
