@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from controlplane.errors import Conflict, OutsideError
-from controlplane.store.outcomes import translated
+from controlplane.errors import Conflict
+from controlplane.store.outcomes import translated, unreadable
 from controlplane.store.patience import patiently
 
 if TYPE_CHECKING:
@@ -35,18 +35,13 @@ class Caller:
         return found
 
     def _ask(self, verb: str, kinds: tuple[type, ...], arguments: Mapping[str, Any]) -> Any:
-        # An answer that is no JSON comes as its text; such a half answer is asked for again.
         parameters = {f"p_{name}": clean(value) for name, value in arguments.items()}
 
         def once() -> Any:
             with translated(verb):
                 given = self._client.call(verb, parameters)
-            if not isinstance(given, kinds) or (isinstance(given, str) and given.startswith('"')):
-                raise OutsideError(
-                    f"Supabase's answer to {verb} could not be read.",
-                    fix="Try again; if it lasts, look at what stands between us and Supabase.",
-                    code="answer-unreadable",
-                )
+            if not isinstance(given, kinds):
+                raise unreadable(verb)
             return given
 
         return patiently(once)

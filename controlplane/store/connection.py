@@ -36,6 +36,7 @@ class Connection:
     url: str
     publishable_key: str
     token: Secret = NO_SECRET
+    timeout_seconds: float = TIMEOUT_SECONDS
 
 
 class BadConnection(CallerError):
@@ -60,7 +61,7 @@ def connect(connection: Connection, token_source: TokenSource | None = None) -> 
         )
     http = httpx.Client(
         verify=_authorities(connection.url),
-        timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS),
+        timeout=httpx.Timeout(connection.timeout_seconds, connect=CONNECT_SECONDS),
         event_hooks={
             "request": [_presenting(token_source)] if token_source else [],
             "response": [refuse_server_faults],

@@ -2,7 +2,8 @@
 
 | answer | becomes |
 |---|---|
-| no answer, 429, 5xx | OutsideError, with what Retry-After asked for |
+| no answer, a redirection, 429, 5xx | OutsideError, with what Retry-After asked for |
+| an answer that cannot be read | OutsideError |
 | SQLSTATE PTxyz, raised by our verbs | the error of HTTP status xyz, with the verb's own code, sentence and fix |
 | 42501, PGRST301 to 303, storage 401 and 403 | NotAllowed, NotAuthenticated |
 | 23505 and storage's Duplicate | Conflict |
@@ -32,6 +33,7 @@ from controlplane.errors import (
 if TYPE_CHECKING:
     import httpx
 
+REDIRECTION, CLIENT_ERROR = 300, 400
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 BY_STATUS: dict[int, type[AicdError]] = {401: NotAuthenticated, 403: NotAllowed, 404: NotFound, 409: Conflict}
@@ -47,8 +49,11 @@ REMEDY = "Mint a new token (aicd token mint) with the key that was imported in t
 
 
 def refuse_server_faults(response: httpx.Response) -> None:
-    """The hook on every response: a server at fault is recognised here, where Retry-After can still be read."""
-    if response.status_code == TOO_MANY_REQUESTS or response.status_code >= SERVER_ERROR:
+    """The hook on every response: a server at fault is recognised here, where Retry-After can still be read, and so is
+    a page in place of a verb's answer, which the client would hand over as text."""
+    # Supabase redirects nobody; something in between does.
+    is_redirection = REDIRECTION <= response.status_code < CLIENT_ERROR
+    if is_redirection or response.status_code == TOO_MANY_REQUESTS or response.status_code >= SERVER_ERROR:
         raise OutsideError(
             f"Supabase answered {response.status_code}.",
             fix="Try again later; see the project's status page.",
@@ -58,6 +63,9 @@ def refuse_server_faults(response: httpx.Response) -> None:
                 "retry_after_seconds": parse_retry_after(response.headers.get("retry-after")),
             },
         )
+    kind = response.headers.get("content-type", "application/json")
+    if response.is_success and "/rest/v1/" in response.url.path and not kind.startswith("application/json"):
+        raise unreadable(f"{kind[:60]} in place of JSON")
 
 
 def parse_retry_after(value: str | None) -> float | None:
@@ -92,9 +100,19 @@ def translated(action: str) -> Iterator[None]:
     except Exception as error:
         # Whoever has not used Storage has not loaded it either, and cannot meet its errors.
         storage = sys.modules.get("storage3.exceptions")
-        if storage is None or not isinstance(error, storage.StorageApiError):
-            raise
-        raise translate_storage_error(action, str(error.status), str(error.code)) from error
+        if storage is not None and isinstance(error, storage.StorageApiError):
+            raise translate_storage_error(action, str(error.status), str(error.code)) from error
+        if isinstance(error, ValueError | KeyError | TypeError | AttributeError):  # an answer of another shape
+            raise unreadable(action) from error
+        raise
+
+
+def unreadable(what: str) -> OutsideError:
+    return OutsideError(
+        f"Supabase's answer could not be read ({what}).",
+        fix="Try again; if it lasts, look at what stands between us and Supabase.",
+        code="answer-unreadable",
+    )
 
 
 def translate_api_error(

@@ -38,16 +38,12 @@ class Rest:
         self._http = http
 
     def call(self, verb: str, parameters: Mapping[str, Any]) -> Any:
-        """The verb's answer; its text where it is no JSON, and an empty list where it is empty.
-
-        Raises VerbRefused, and httpx's errors."""
+        """The verb's answer, an empty list where it is empty. Raises VerbRefused, httpx's errors, and ValueError for an
+        answer that is no JSON, of which the official client would make a text."""
         answer = self._http.post(f"{self._url}/{verb}", headers=self._headers, json=dict(parameters))
         if not answer.is_success:
             raise read_refusal(answer)
-        try:
-            return json.loads(answer.content)
-        except ValueError:
-            return answer.text or []
+        return json.loads(answer.content) if answer.content else []
 
 
 def read_refusal(answer: httpx.Response) -> VerbRefused:

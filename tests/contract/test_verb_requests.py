@@ -84,10 +84,17 @@ def test_request_is_the_official_clients(recorder: Recorder) -> None:
     assert mine == theirs
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{}", b"7", b'"text"', b"null", b"", b"[half", b"<html>"])
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"7", b'"text"', b"null", b""])
 def test_answer_is_what_the_official_client_makes_of_it(recorder: Recorder, content: bytes) -> None:
     recorder.answer = (200, {"content-type": "application/json"}, content)
     assert ours(recorder) == official(recorder)
+
+
+@pytest.mark.parametrize("content", [b"[half", b'"half', b"<html>", b"\xff\xfe"])
+def test_answer_that_is_no_json_is_never_taken_for_a_text(recorder: Recorder, content: bytes) -> None:
+    recorder.answer = (200, {"content-type": "application/json"}, content)
+    with pytest.raises(ValueError, match=r"codec|JSON|Expecting|Unterminated"):
+        ours(recorder)
 
 
 @pytest.mark.parametrize(
