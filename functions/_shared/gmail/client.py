@@ -22,7 +22,7 @@ from functions._shared.gmail.errors import (
     unreachable,
 )
 from functions._shared.gmail.port import Arrival, HistoryPage, HistoryRecord, RawMail, Watch
-from functions._shared.gmail.transport import RequestsHttp, open_transport
+from functions._shared.gmail.transport import PATIENCE_SECONDS, RequestsHttp, open_transport
 from functions._shared.pause import call_with_pauses
 from functions._shared.settings import GoogleSettings
 
@@ -34,9 +34,10 @@ PAGE_SIZE = 500
 class GmailClient:
     """One mailbox. Building it costs nothing; the first call does, and looks whose mailbox a refresh token opens."""
 
-    def __init__(self, settings: GoogleSettings, email: str) -> None:
+    def __init__(self, settings: GoogleSettings, email: str, patience: tuple[float, float] = PATIENCE_SECONDS) -> None:
         self._settings = settings
         self._email = email
+        self._patience = patience
         self._user = "me"
         self._is_delegated = False
         self._lock = threading.Lock()
@@ -130,7 +131,7 @@ class GmailClient:
     def _open(self) -> Any:
         credential = self._settings.credentials.of(self._email)
         self._is_delegated = credential.names_mailbox
-        service = _build_service(self._settings, open_transport(credential.open(self._email)))
+        service = _build_service(self._settings, open_transport(credential.open(self._email), self._patience))
         if not credential.names_mailbox:
             profile = service.users().getProfile(userId=self._user, fields="emailAddress")
             opened = self._send(profile, lambda answer: str(answer["emailAddress"]))

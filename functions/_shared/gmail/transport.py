@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from functions._shared.gmail.errors import translate_status
+
 if TYPE_CHECKING:
     import httplib2  # type: ignore[import-untyped]
 
-CONNECT_SECONDS = 5
-READ_SECONDS = 20
+# To connect, and between two packets.
+PATIENCE_SECONDS = (5.0, 20.0)
 
 
 class RequestsHttp:
     """Speaks the small part of httplib2.Http that googleapiclient uses."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, patience: tuple[float, float] = PATIENCE_SECONDS) -> None:
         self._session = session
+        self._patience = patience
 
     def request(
         self,
@@ -38,7 +41,7 @@ class RequestsHttp:
             uri,
             data=body,
             headers=dict(headers or {}),
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
+            timeout=self._patience,
             allow_redirects=False,
         )
         fields = {name.lower(): value for name, value in answer.headers.items()}
@@ -51,10 +54,21 @@ class RequestsHttp:
         self._session.close()
 
 
-def open_transport(credentials: Any) -> RequestsHttp:
-    """A session that refreshes its access token by itself."""
+def open_transport(credentials: Any, patience: tuple[float, float] = PATIENCE_SECONDS) -> RequestsHttp:
+    """A session that refreshes its access token by itself, with the same patience."""
     import requests
     from google.auth.transport.requests import AuthorizedSession, Request
 
-    session = AuthorizedSession(credentials, auth_request=Request(requests.Session()))  # type: ignore[no-untyped-call]
-    return RequestsHttp(session)
+    tokens = requests.Session()
+    tokens.max_redirects = 0
+    ask = Request(tokens)
+
+    def ask_for_token(*arguments: Any, **options: Any) -> Any:
+        answer = ask(*arguments, **options)
+        if answer.status == 429 or answer.status >= 500:
+            # google-auth's own retries do not look at Retry-After.
+            raise translate_status(answer.status, "", answer.headers)
+        return answer
+
+    session = AuthorizedSession(credentials, auth_request=ask_for_token)  # type: ignore[no-untyped-call]
+    return RequestsHttp(session, patience)
