@@ -17,6 +17,7 @@ from functions._shared.workflows.port import WorkflowRefused
 
 if TYPE_CHECKING:
     from github import Auth, Github
+    from urllib3.util.retry import Retry
 
 TIMEOUT_SECONDS = 15
 API_VERSION = "2022-11-28"
@@ -36,8 +37,9 @@ class _Open:
 class GitHubAccess:
     """Building it costs nothing; the first client does. Safe to use from several threads."""
 
-    def __init__(self, settings: GitHubSettings) -> None:
+    def __init__(self, settings: GitHubSettings, timeout_seconds: int = TIMEOUT_SECONDS) -> None:
         self._settings = settings
+        self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._open: dict[str, _Open] = {}
         self._clients: dict[str, Github] = {}
@@ -121,14 +123,22 @@ class GitHubAccess:
     def _options(self) -> dict[str, Any]:
         return {
             "base_url": self._settings.api_url.rstrip("/"),
-            "timeout": TIMEOUT_SECONDS,
+            "timeout": self._timeout_seconds,
             "per_page": NEWEST_RUNS,
-            "retry": None,
+            "retry": _refuse_redirections(),
             "seconds_between_requests": 0,
             "seconds_between_writes": 0,
             "lazy": True,
             "api_version": API_VERSION,
         }
+
+
+def _refuse_redirections() -> Retry:
+    """No retries; and an error for the redirections that PyGithub does not follow, which it takes for an empty success:
+    a dispatch would be lost, and a run that was started not found."""
+    from urllib3.util.retry import Retry
+
+    return Retry(total=0, status_forcelist=(300, 302, 303, 305, 307, 308), allowed_methods=None)
 
 
 def _unfit(what: str, fix: str) -> OutsideError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from controlplane.errors import AicdError, OutsideError
 from functions._shared.pause import read_retry_after
 from functions._shared.settings import GitHubSettings
-from functions._shared.workflows.access import NEWEST_RUNS, GitHubAccess
+from functions._shared.workflows.access import NEWEST_RUNS, TIMEOUT_SECONDS, GitHubAccess
 from functions._shared.workflows.port import StartedRun, WorkflowRefused
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 class GitHubWorkflows:
     """GitHub Actions as far as we have the right to it. Building it costs nothing; the first call does."""
 
-    def __init__(self, settings: GitHubSettings) -> None:
-        self._access = GitHubAccess(settings)
+    def __init__(self, settings: GitHubSettings, timeout_seconds: int = TIMEOUT_SECONDS) -> None:
+        self._access = GitHubAccess(settings, timeout_seconds)
 
     def start_run(self, repo: str, workflow: str, ref: str, inputs: dict[str, str]) -> StartedRun | None:
         """Start the workflow on `ref`. None: GitHub started it without saying which run it is (an older server)."""
@@ -62,13 +62,16 @@ class GitHubWorkflows:
             run = self._repository(repo).get_workflow_run(int(ci_run_id))
             if run.status == _OVER:
                 return False
-            if run.cancel():
+            status, headers, _ = run.requester.requestJson("POST", run.cancel_url)
+            if status == 202:
                 return True
             # Refused: it may have ended meanwhile.
             run.update()
-            if run.status != _OVER:
-                raise _unavailable(f"{repo}: run {ci_run_id} cannot be stopped now")
-            return False
+            if run.status == _OVER:
+                return False
+            if status == 429 or status >= 500:
+                raise translate_status(status, headers, f"{repo}: run {ci_run_id}")
+            raise _unavailable(f"{repo}: run {ci_run_id} cannot be stopped now")
 
         return self._call(cancel, repo, f"run {ci_run_id}")
 
