@@ -31,19 +31,21 @@ class Refused(CallerError):
 
 @dataclass
 class ApiClient:
-    """`url` is the function's address. `told` is called with each pause, `sent` with the bytes that went out."""
+    """`url` is the function's address. `told` is called with each pause, `sent` with the bytes that went out, and with
+    how many fewer where they have to go again."""
 
     url: str
     key: str = field(repr=False)
     told: Callable[[str], None] = lambda _: None
     sent: Callable[[int], None] = lambda _: None
     sleep: Callable[[float], None] = time.sleep
+    timeout_seconds: float = 60.0
     _http: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise UsageError(f"'{self.url}' is no http(s) address.", fix="Give --url https://…, or set AICD_API_URL.")
-        self._http = httpx.Client(timeout=httpx.Timeout(60.0, connect=10.0), follow_redirects=False)
+        self._http = httpx.Client(timeout=httpx.Timeout(self.timeout_seconds, connect=10.0), follow_redirects=False)
 
     def close(self) -> None:
         self._http.close()
@@ -69,45 +71,79 @@ class ApiClient:
         return self._ask("POST", upload["submit"], json={"again": again}, once=True)
 
     def _store(self, upload: dict[str, Any], content: bytes) -> None:
+        """Put the bytes where the signed URL says. Again is harmless: what is there already is a duplicate."""
         headers = {**upload["headers"], "content-length": str(len(content))}
-        try:
-            answer = self._http.put(upload["url"], content=self._chunks(content), headers=headers)
-        except httpx.HTTPError as error:
-            raise _away(error) from error
-        if answer.status_code >= httpx.codes.BAD_REQUEST and "Duplicate" not in answer.text:
-            raise OutsideError(f"Storage did not take the upload ({answer.status_code}).", fix="Try again.")
+        sent = 0
 
-    def _chunks(self, content: bytes) -> Iterator[bytes]:
-        for start in range(0, len(content), CHUNK_BYTES):
-            chunk = content[start : start + CHUNK_BYTES]
-            yield chunk
-            self.sent(len(chunk))
+        def chunks() -> Iterator[bytes]:
+            nonlocal sent
+            self.sent(-sent)  # of the try before
+            sent = 0
+            for start in range(0, len(content), CHUNK_BYTES):
+                chunk = content[start : start + CHUNK_BYTES]
+                yield chunk
+                sent += len(chunk)
+                self.sent(len(chunk))
+
+        answer = self._repeat(lambda: self._http.put(upload["url"], content=chunks(), headers=headers), _is_not_stored)
+        if not _is_stored(answer):
+            raise OutsideError(
+                f"Storage did not take the upload ({answer.status_code}).",
+                fix="Try again: nothing is built twice.",
+                code="upload-not-taken",
+            )
 
     def _ask(self, method: str, path: str, *, once: bool = False, **request: Any) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.key}", **({"Idempotency-Key": str(uuid.uuid4())} if once else {})}
+        url = self.url.rstrip("/") + path
+        answer = self._repeat(lambda: self._http.request(method, url, headers=headers, **request), _is_passing)
+        if answer.status_code < httpx.codes.BAD_REQUEST:
+            return dict(_envelope(answer)["data"])
+        raise _refusal(answer)
+
+    def _repeat(
+        self, send: Callable[[], httpx.Response], is_passing: Callable[[httpx.Response], bool]
+    ) -> httpx.Response:
+        """The first answer that a repetition would not better, or the last one. Raises OutsideError without any."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._http.request(method, self.url.rstrip("/") + path, headers=headers, **request)
+                answer = send()
             except httpx.HTTPError as error:
                 if attempt == ATTEMPTS:
                     raise _away(error) from error
                 self._pause(None, attempt)
                 continue
-            if answer.status_code < httpx.codes.BAD_REQUEST:
-                return dict(_envelope(answer)["data"])
-            is_twin = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
-            if attempt == ATTEMPTS or (answer.status_code not in TRY_AGAIN and not is_twin):
-                raise _refusal(answer)
-            self._pause(answer, attempt)
+            if attempt == ATTEMPTS or not is_passing(answer) or not self._pause(answer, attempt):
+                return answer
         raise AssertionError("the last attempt answers or raises")
 
-    def _pause(self, answer: httpx.Response | None, attempt: int) -> None:
+    def _pause(self, answer: httpx.Response | None, attempt: int) -> bool:
+        """Whether it waited: not where it is asked to for longer than anybody sits before a shell."""
         asked = answer.headers.get("Retry-After", "") if answer is not None else ""
         seconds = float(asked) if asked.isdigit() else 0.5 * 2**attempt
         if seconds > LONGEST_WAIT_SECONDS:
-            raise _refusal(answer) if answer is not None else OutsideError("The API is away.", fix="Try again later.")
+            return False
         self.told(f"{'busy' if answer is not None else 'not reached'}; trying again in {seconds:.0f} s")
         self.sleep(seconds)
+        return True
+
+
+def _is_passing(answer: httpx.Response) -> bool:
+    is_twin = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
+    return answer.status_code in TRY_AGAIN or is_twin
+
+
+def _is_stored(answer: httpx.Response) -> bool:
+    try:
+        told = answer.json()
+    except ValueError:
+        return False
+    return isinstance(told, dict) and ("Key" in told if answer.is_success else "Duplicate" in str(told))
+
+
+def _is_not_stored(answer: httpx.Response) -> bool:
+    """Whether it is not there, and storage did not refuse it either."""
+    return not _is_stored(answer) and (answer.status_code in TRY_AGAIN or answer.status_code < httpx.codes.BAD_REQUEST)
 
 
 def _is_text(content: bytes) -> bool:
