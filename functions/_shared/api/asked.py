@@ -98,6 +98,12 @@ class NewUpload(Asked):
 class SubmitUpload(Asked):
     """Nothing has to be said when an upload is submitted; the body may be empty."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "again": False}]
+        }
+    )
+
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = Field(
         None, description="Once more, if you like: another one than declared is a conflict."
     )

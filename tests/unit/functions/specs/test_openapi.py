@@ -39,6 +39,22 @@ def test_every_example_holds_against_its_own_schema() -> None:
     assert tried >= 2
 
 
+def test_every_request_has_an_example() -> None:
+    """One of its media types shows it: with the media type, or with the schema that it names."""
+    document = describe()
+    for operation in operations():
+        contents = operation.get("requestBody", {}).get("content", {}).values()
+        shown = [
+            content.get("examples") or resolve(document, content["schema"]).get("examples") for content in contents
+        ]
+        assert not shown or any(shown), operation["operationId"]
+
+
+def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    named: dict[str, Any] = document["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return named
+
+
 def test_example_specification_can_be_built() -> None:
     assert check_spec(EXAMPLE.encode(), "spec.yaml").valid
 
