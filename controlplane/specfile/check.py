@@ -10,12 +10,12 @@ from pydantic import BaseModel, ValidationError
 from controlplane.dod import DefinitionOfDone
 from controlplane.noun import Noun
 from controlplane.spec import Format, Problem, Spec, SpecCheck
+from controlplane.spec_limits import MAX_PROBLEMS
 from controlplane.specfile.assemble import assemble_letter, assemble_spec
 from controlplane.specfile.decode import decode_text
 from controlplane.specfile.detect import detect_format, format_of_name
 from controlplane.specfile.document import SpecDocument
 from controlplane.specfile.json_reader import read_json
-from controlplane.specfile.limits import MAX_PROBLEMS
 from controlplane.specfile.markdown_reader import read_markdown
 from controlplane.specfile.rules import check_rules
 from controlplane.specfile.tree import Path, Tree, Unreadable, dotted, problem_at

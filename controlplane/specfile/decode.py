@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from controlplane.specfile.limits import MAX_BYTES, MAX_LINES
+from controlplane.spec_limits import MAX_BYTES, MAX_LINES
 from controlplane.specfile.tree import Place, Unreadable
 
 # The longer marks first: UTF-32's begins with UTF-16's.

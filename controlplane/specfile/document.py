@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from controlplane.dod import DefinitionOfDone
+from controlplane.spec_limits import MAX_FILES, MAX_NEEDED
 from controlplane.specfile import filepaths, names
-from controlplane.specfile.limits import MAX_FILES, MAX_NEEDED
 
 _LARGEST_LABEL = 10**15
 _NOT_BLANK = r"[^\s\x1c-\x1f]"

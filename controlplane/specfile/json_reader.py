@@ -7,7 +7,7 @@ import re
 from bisect import bisect_right
 from json.decoder import scanstring  # type: ignore[attr-defined]  # the C scanner of one string
 
-from controlplane.specfile.limits import MAX_NUMBER_LENGTH
+from controlplane.spec_limits import MAX_NUMBER_LENGTH
 from controlplane.specfile.tree import Place, Tree, TreeBuilder, Unreadable, shown
 
 _SPACE = re.compile(r"[ \t\r\n]*")

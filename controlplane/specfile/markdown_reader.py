@@ -21,7 +21,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from controlplane.specfile.limits import MAX_MARKDOWN_LINES
+from controlplane.spec_limits import MAX_MARKDOWN_LINES
 from controlplane.specfile.names import slug
 from controlplane.specfile.tree import Path, Place, Tree, Unreadable, problem_at
 from controlplane.specfile.yaml_reader import read_yaml

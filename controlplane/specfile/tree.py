@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from controlplane.spec import Problem
-from controlplane.specfile.limits import MAX_DEPTH, MAX_VALUES
+from controlplane.spec_limits import MAX_DEPTH, MAX_VALUES
 
 Path = tuple[str | int, ...]
 _IMPOSSIBLE = re.compile("[\x00\ud800-\udfff]")

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from controlplane.dod import CustomCheck, DefinitionOfDone
+from controlplane.spec_limits import MAX_NOTES
 from controlplane.specfile import document
-from controlplane.specfile.limits import MAX_NOTES
 from controlplane.specfile.tree import Path, Tree, dotted
 from controlplane.specfile.wording import closest
 

@@ -23,7 +23,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import Scanner
 
-from controlplane.specfile.limits import MAX_NUMBER_LENGTH
+from controlplane.spec_limits import MAX_NUMBER_LENGTH
 from controlplane.specfile.tree import Place, Tree, TreeBuilder, Unreadable, shown
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})

@@ -12,19 +12,19 @@ from controlplane.store.connection import Connection, connect
 from controlplane.store.submissions import MemberCalls
 from functions._shared.api.callers import Callers, presented_token
 from functions._shared.api.cors import read_origins, share
-from functions._shared.api.submit import Intake
 from functions._shared.bucket import read_bucket
 from functions._shared.endpoint import serve
 from functions._shared.envelope import Rendered
 from functions._shared.settings import Environment, SupabaseSettings
 from functions._shared.wiring import open_store
-from functions.specs.answering import Answering
-from functions.specs.handing_in import HandingIn
-from functions.specs.looking import Looking
 from functions.specs.routes import Api
 
 if TYPE_CHECKING:
     import flask
+
+    from functions.specs.answering import Answering
+    from functions.specs.handing_in import HandingIn
+    from functions.specs.looking import Looking
 
 # A specification of 1 MiB as a JSON text, with every other character escaped; whatever is larger is uploaded.
 BODY_LIMIT_BYTES = 2 * 1_024 * 1_024
@@ -42,13 +42,27 @@ def wire() -> Api:
     store = open_store(supabase)
     connection = Connection(url=supabase.url, publishable_key=supabase.publishable_key)
     members = MemberCalls(connect(connection, presented_token))
-    return Api(
-        callers=Callers(store, members),
-        requests=store,
-        handing_in=HandingIn(Intake(store, plans_letters), store),
-        answering=Answering(store),
-        looking=Looking(store, members, bucket),
-    )
+
+    @functools.cache
+    def open_handing_in() -> HandingIn:
+        from functions._shared.api.submit import Intake
+        from functions.specs.handing_in import HandingIn
+
+        return HandingIn(Intake(store, plans_letters), store)
+
+    @functools.cache
+    def open_answering() -> Answering:
+        from functions.specs.answering import Answering
+
+        return Answering(store)
+
+    @functools.cache
+    def open_looking() -> Looking:
+        from functions.specs.looking import Looking
+
+        return Looking(store, members, bucket)
+
+    return Api(Callers(store, members), store, open_handing_in, open_answering, open_looking)
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from controlplane.errors import NotFound
 from functions._shared.api.callers import ApiCaller, Callers, Scope
@@ -13,9 +14,11 @@ from functions._shared.api.ports import RequestStore
 from functions._shared.api.refusals import Invalid
 from functions._shared.endpoint import Call, refuse_method
 from functions._shared.envelope import Answer
-from functions.specs.answering import Answering
-from functions.specs.handing_in import HandingIn
-from functions.specs.looking import Looking
+
+if TYPE_CHECKING:
+    from functions.specs.answering import Answering
+    from functions.specs.handing_in import HandingIn
+    from functions.specs.looking import Looking
 
 Serve = Callable[[Call, ApiCaller, str], Answer]
 UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -23,32 +26,33 @@ UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]
 
 @dataclass(frozen=True)
 class Route:
-    """`pattern` may have one group, an id, which is handed on in lower case."""
+    """`pattern` may have one group, an id, which is handed on in lower case. `open` gives what serves it: what a call
+    does not need is not loaded for it."""
 
     method: str
     pattern: re.Pattern[str]
     scope: Scope
-    serve: Serve
+    open: Callable[[], Serve]
 
 
 @dataclass(frozen=True)
 class Api:
-    """The wired function."""
+    """The wired function. Each of the three doors is opened when the first call comes through it."""
 
     callers: Callers
     requests: RequestStore
-    handing_in: HandingIn
-    answering: Answering
-    looking: Looking
+    handing_in: Callable[[], HandingIn]
+    answering: Callable[[], Answering]
+    looking: Callable[[], Looking]
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            Route("POST", re.compile("/specs"), "specs:write", self.handing_in.post_spec),
-            Route("GET", re.compile("/specs"), "specs:read", self.looking.get_specs),
-            Route("POST", re.compile("/specs/uploads"), "specs:write", self.handing_in.post_upload),
-            Route("POST", re.compile(f"/specs/({UUID})/submit"), "specs:write", self.handing_in.post_submit),
-            Route("POST", re.compile(f"/specs/({UUID})/answers"), "specs:write", self.answering.post_answer),
-            Route("GET", re.compile(f"/specs/({UUID})"), "specs:read", self.looking.get_spec),
+            Route("POST", re.compile("/specs"), "specs:write", lambda: self.handing_in().post_spec),
+            Route("GET", re.compile("/specs"), "specs:read", lambda: self.looking().get_specs),
+            Route("POST", re.compile("/specs/uploads"), "specs:write", lambda: self.handing_in().post_upload),
+            Route("POST", re.compile(f"/specs/({UUID})/submit"), "specs:write", lambda: self.handing_in().post_submit),
+            Route("POST", re.compile(f"/specs/({UUID})/answers"), "specs:write", lambda: self.answering().post_answer),
+            Route("GET", re.compile(f"/specs/({UUID})"), "specs:read", lambda: self.looking().get_spec),
         )
 
     def handle(self, call: Call) -> Answer:
@@ -73,5 +77,5 @@ class Api:
 
     def _answer(self, route: Route, call: Call, caller: ApiCaller, subject: str) -> Answer:
         if route.method == "GET":
-            return route.serve(call, caller, subject)
-        return serve_once(call, caller, self.requests, lambda: route.serve(call, caller, subject))
+            return route.open()(call, caller, subject)
+        return serve_once(call, caller, self.requests, lambda: route.open()(call, caller, subject))

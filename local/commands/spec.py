@@ -9,8 +9,8 @@ import typer
 
 from controlplane.errors import UsageError
 from controlplane.spec import SpecCheck
+from controlplane.spec_limits import MAX_BYTES
 from controlplane.specfile import check_spec, spec_schema
-from controlplane.specfile.limits import MAX_BYTES
 from local.commands.output import print_json
 
 app = typer.Typer(add_completion=False, help="Check a specification, or print its JSON Schema.", no_args_is_help=True)

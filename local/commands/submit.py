@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from controlplane.errors import OutsideError, UsageError
-from controlplane.specfile.limits import MAX_BYTES
+from controlplane.spec_limits import MAX_BYTES
 from local.commands.output import print_json, say
 
 if TYPE_CHECKING:

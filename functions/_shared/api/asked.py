@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from controlplane.spec import Format, RepositoryName
-from controlplane.specfile.limits import MAX_BYTES
+from controlplane.spec_limits import MAX_BYTES
 
 ContentType = Literal[
     "application/yaml", "application/x-yaml", "text/yaml", "application/json", "text/markdown", "text/plain",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from controlplane.errors import AicdError, CallerError, Conflict, NotFound
-from controlplane.spec import Problem
 from functions._shared.envelope import Answer
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from controlplane.spec import Problem
 
 MOST_PROBLEMS = 50
 UNPROCESSABLE = 422
