@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from controlplane.errors import CallerError
 from controlplane.secret import NO_SECRET, Secret
 from controlplane.store.client import Client
+from controlplane.tls import authorities_for
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
 # Asked before every request, so that work which outlives its token goes on with a fresh one. May raise our errors;
@@ -60,7 +59,7 @@ def connect(connection: Connection, token_source: TokenSource | None = None) -> 
             fix="Check SUPABASE_URL (https://…) and SUPABASE_PUBLISHABLE_KEY.",
         )
     http = httpx.Client(
-        verify=_authorities(connection.url),
+        verify=authorities_for(connection.url),
         timeout=httpx.Timeout(connection.timeout_seconds, connect=CONNECT_SECONDS),
         event_hooks={
             "request": [_presenting(token_source)] if token_source else [],
@@ -70,14 +69,6 @@ def connect(connection: Connection, token_source: TokenSource | None = None) -> 
     )
     token = connection.token.get_secret_value() or connection.publishable_key
     return Client(connection.url, connection.publishable_key, f"Bearer {token}", http)
-
-
-def _authorities(url: str) -> ssl.SSLContext | bool:
-    """Whom we believe that it is Supabase. An http address shows no certificate, and reading the list of authorities
-    takes as long as the first answer; without any, no https connection could be made either."""
-    import ssl
-
-    return True if url.lower().startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _presenting(token_source: TokenSource) -> Callable[[httpx.Request], None]:

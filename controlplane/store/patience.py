@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from controlplane.errors import OutsideError
+from controlplane.repeating import call_repeatedly
 
 Answer = TypeVar("Answer")
 
@@ -18,32 +19,15 @@ LONGEST_RETRY_AFTER_SECONDS = 10.0
 
 def patiently(call: Callable[[], Answer]) -> Answer:
     """The call's answer, after at most four tries; the last OutsideError when none got through."""
-    try:
-        return call()
-    except OutsideError as error:
-        if _wait_for(error) is False:
-            raise
-        return _repeat(call, error)
-
-
-def _repeat(call: Callable[[], Answer], first: OutsideError) -> Answer:
-    """Goes on after the first try. Only here is the library loaded: what works at once does not wait for it."""
-    import stamina
-
-    failed = [first]
-    for attempt in stamina.retry_context(
-        on=_wait_for,
+    return call_repeatedly(
+        call,
+        _wait_for,
         attempts=ATTEMPTS,
         timeout=None,
         wait_initial=FIRST_WAIT_SECONDS,
         wait_max=LONGEST_WAIT_SECONDS,
         wait_jitter=FIRST_WAIT_SECONDS,
-    ):
-        with attempt:
-            if failed:
-                raise failed.pop()
-            return call()
-    raise AssertionError("a retry context ends with an answer or an error")
+    )
 
 
 def _wait_for(error: Exception) -> bool | float:

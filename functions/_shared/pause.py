@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from controlplane.errors import OutsideError
+from controlplane.repeating import call_repeatedly
 
 Value = TypeVar("Value")
 
@@ -36,7 +37,6 @@ def call_with_pauses(call: Callable[[], Value], *, is_permanent: tuple[type[Outs
 
     A longer Retry-After ends it at once: the error carries the wish to whoever schedules the next try.
     """
-    import stamina
 
     def pause(error: Exception) -> bool | float:
         if not isinstance(error, OutsideError) or isinstance(error, is_permanent):
@@ -46,9 +46,6 @@ def call_with_pauses(call: Callable[[], Value], *, is_permanent: tuple[type[Outs
             return True
         return wish if wish <= LONGEST_PAUSE_SECONDS else False
 
-    for attempt in stamina.retry_context(
-        on=pause, attempts=ATTEMPTS, timeout=20, wait_initial=0.2, wait_max=LONGEST_PAUSE_SECONDS, wait_jitter=0.3
-    ):
-        with attempt:
-            return call()
-    raise AssertionError("retry_context either returns or raises")
+    return call_repeatedly(
+        call, pause, attempts=ATTEMPTS, timeout=20, wait_initial=0.2, wait_max=LONGEST_PAUSE_SECONDS, wait_jitter=0.3
+    )

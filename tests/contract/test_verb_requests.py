@@ -16,6 +16,7 @@ from postgrest import APIError
 from controlplane.secret import Hidden
 from controlplane.store import Connection, connect
 from controlplane.store.rest import VerbRefused
+from controlplane.tls import authorities_for
 from supabase import ClientOptions, create_client
 
 KEY = "sb_publishable_x"
@@ -123,9 +124,7 @@ def test_refusal_says_what_the_official_client_reads_in_it(recorder: Recorder, c
 def test_no_authority_is_read_for_an_http_address_and_none_is_skipped_for_https() -> None:
     import ssl
 
-    from controlplane.store.connection import _authorities
-
-    plain = _authorities("http://127.0.0.1:1")
+    plain = authorities_for("http://127.0.0.1:1")
     assert isinstance(plain, ssl.SSLContext)
     assert (plain.verify_mode, plain.check_hostname, plain.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])
-    assert _authorities("https://x.supabase.co") is True
+    assert authorities_for("https://x.supabase.co") is True

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from controlplane.tls import authorities_for
+
 TIMEOUT_SECONDS = 5.0
 LIMIT_BYTES = 262_144
 
@@ -21,7 +23,10 @@ def fetch_object(url: str, unusable: Callable[[str], Exception]) -> dict[str, An
     deadline = time.monotonic() + TIMEOUT_SECONDS
     content = bytearray()
     try:
-        with httpx.Client(timeout=TIMEOUT_SECONDS) as client, client.stream("GET", url) as response:
+        with (
+            httpx.Client(verify=authorities_for(url), timeout=TIMEOUT_SECONDS) as client,
+            client.stream("GET", url) as response,
+        ):
             if response.status_code != httpx.codes.OK:
                 raise unusable(f"it answered {response.status_code}")
             for chunk in response.iter_bytes():

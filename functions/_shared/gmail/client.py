@@ -22,7 +22,7 @@ from functions._shared.gmail.errors import (
     unreachable,
 )
 from functions._shared.gmail.port import Arrival, HistoryPage, HistoryRecord, RawMail, Watch
-from functions._shared.gmail.transport import PATIENCE_SECONDS, RequestsHttp, open_transport
+from functions._shared.gmail.transport import PATIENCE_SECONDS, AuthorizedHttp, open_transport
 from functions._shared.pause import call_with_pauses
 from functions._shared.settings import GoogleSettings
 
@@ -107,7 +107,7 @@ class GmailClient:
         return self._send(build_request(self._users()), parse)
 
     def _send(self, request: Any, parse: Callable[[Any], Value]) -> Value:
-        import requests
+        import httpx
         from google.auth.exceptions import GoogleAuthError
         from googleapiclient.errors import HttpError
 
@@ -117,7 +117,7 @@ class GmailClient:
             raise translate_status(int(error.resp.status), read_reason(error.content), error.resp) from error
         except GoogleAuthError as error:
             raise translate_credentials(error, delegated=self._is_delegated) from error
-        except requests.RequestException as error:
+        except httpx.HTTPError as error:
             raise unreachable() from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:  # an answer of another shape than promised
             raise unreachable() from error
@@ -131,7 +131,9 @@ class GmailClient:
     def _open(self) -> Any:
         credential = self._settings.credentials.of(self._email)
         self._is_delegated = credential.names_mailbox
-        service = _build_service(self._settings, open_transport(credential.open(self._email), self._patience))
+        settings, rights = self._settings, credential.open(self._email)
+        http = open_transport(rights, settings.api_endpoint, credential.token_uri, self._patience)
+        service = _build_service(settings, http)
         if not credential.names_mailbox:
             profile = service.users().getProfile(userId=self._user, fields="emailAddress")
             opened = self._send(profile, lambda answer: str(answer["emailAddress"]))
@@ -140,7 +142,7 @@ class GmailClient:
         return service
 
 
-def _build_service(settings: GoogleSettings, http: RequestsHttp) -> Any:
+def _build_service(settings: GoogleSettings, http: AuthorizedHttp) -> Any:
     from googleapiclient.discovery import build
 
     return build(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
-import requests
+from google.oauth2.credentials import Credentials
 
 from controlplane.errors import AicdError, NotFound, OutsideError
 from functions._shared.gmail import errors as gmail
-from functions._shared.gmail.transport import RequestsHttp
+from functions._shared.gmail.transport import open_transport
 from functions._shared.workflows import github
 from functions._shared.workflows.port import WorkflowRefused
 
@@ -122,10 +124,44 @@ def test_request_whose_connection_breaks_before_the_answer_is_sent_once() -> Non
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
-        http = RequestsHttp(requests.Session())
-        with pytest.raises(requests.RequestException):
-            http.request(f"http://127.0.0.1:{listener.getsockname()[1]}/send", "POST", body=b"a mail")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        http = open_transport(Credentials("a token"), url, f"{url}/token")
+        with pytest.raises(httpx.HTTPError):
+            http.request(f"{url}/send", "POST", body=b"a mail")
         http.close()
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(5)
     assert len([request for request in seen if request]) == 1
+
+
+def test_token_that_is_no_longer_taken_is_renewed_once_and_the_request_sent_again() -> None:
+    """A mail that is refused for its token was not sent."""
+    seen: list[tuple[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            seen.append((self.path, self.headers.get("authorization", "")))
+            is_token = self.path == "/token"
+            taken = is_token or self.headers["authorization"] == "Bearer second"
+            content = b'{"access_token": "second", "expires_in": 3600}' if is_token else b"{}"
+            self.send_response(200 if taken else 401)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    options = {"refresh_token": "r", "token_uri": f"{url}/token", "client_id": "c", "client_secret": "s"}
+    http = open_transport(Credentials("first", **options), url, f"{url}/token")
+    response, _ = http.request(f"{url}/send", "POST", body=b"a mail")
+    http.close()
+    server.shutdown()
+    server.server_close()
+    assert response.status == 200
+    assert seen == [("/send", "Bearer first"), ("/token", ""), ("/send", "Bearer second")]
