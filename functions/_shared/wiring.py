@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from controlplane.store import FunctionsStore
     from functions._shared.gmail.client import GmailClient
     from functions._shared.gmail.port import Mailbox
+    from functions._shared.intake.reading import MailboxProof, Reader
     from functions._shared.intake.sync import Intake
-    from functions._shared.intake.take_in import MailboxProof, Reader
     from functions._shared.ports import IntakeStore
 
 # The right side of our Message-IDs. It need not resolve, but two deployments that share a mailbox must differ in it.
@@ -76,7 +76,7 @@ class MailRules:
 
 def _open_reader(rules: MailRules, mailbox_email: str, proof: MailboxProof | None = None) -> Reader:
     from controlplane.specfile import check_spec
-    from functions._shared.intake.take_in import Reader
+    from functions._shared.intake.reading import Reader
     from functions._shared.mail import read_message
     from functions._shared.mail.signature import SignatureProof
 

@@ -24,7 +24,8 @@ from functions._shared.intake.decide import (
     tell,
     unread,
 )
-from functions._shared.intake.records import Envelope, message_row
+from functions._shared.intake.envelope import Envelope
+from functions._shared.intake.records import message_row
 from functions._shared.ports import IntakeStore
 
 ANSWER = Decision(MessageState.ACCEPTED, "answer")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
 from typing import Any
 
 from controlplane import ids
 from controlplane.message import Message
-from functions._shared.gmail.port import RawMail
 from functions._shared.intake.decide import CheckedSpec, Decision, clean
+from functions._shared.intake.envelope import Envelope
 
 CONTENT_TYPES = {
     "yaml": "application/yaml",
@@ -18,30 +16,6 @@ CONTENT_TYPES = {
     "markdown": "text/markdown",
     "text": "text/plain",
 }
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """Where a mail was found. `cursor` is the mailbox's cursor once this mail is dealt with, where that is known."""
-
-    mailbox_id: str
-    mail: RawMail
-    cursor: str | None
-
-    @property
-    def message_id(self) -> str:
-        return ids.message_id(self.mailbox_id, self.mail.gmail_id)
-
-    @property
-    def correlation_id(self) -> str:
-        return ids.correlation_id(self.mailbox_id, self.mail.gmail_id)
-
-    def spec_origin(self, message: Message) -> str:
-        """What a specification's id is made of beside its bytes. The same mail met under a second Gmail id (a copy, a
-        restored mailbox) has the same one, so it stores no second object."""
-        if not message.rfc_message_id:
-            return self.message_id
-        return json.dumps([self.mailbox_id, message.sender.lower(), message.rfc_message_id])
 
 
 def message_row(envelope: Envelope, message: Message, decision: Decision) -> dict[str, Any]:

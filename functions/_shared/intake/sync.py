@@ -19,9 +19,9 @@ from controlplane.errors import AicdError, CallerError, OutsideError
 from functions._shared.gmail.errors import MailboxUnusable
 from functions._shared.gmail.port import Mailbox
 from functions._shared.intake.arrivals import Arrivals, Step, fetch_arrivals
+from functions._shared.intake.envelope import Envelope
 from functions._shared.intake.fetching import UNFETCHABLE, Fetcher
-from functions._shared.intake.records import Envelope
-from functions._shared.intake.take_in import MailboxProof, MailHeldBack, Reader, take_in
+from functions._shared.intake.reading import MailboxProof, MailHeldBack, Reader
 from functions._shared.ports import IntakeStore, Row
 
 log = structlog.get_logger(__name__)
@@ -185,6 +185,9 @@ class _Sync:
             self._report.outcomes[mail] += 1
             self._reached = (mail == UNFETCHABLE and cursor) or self._reached
             return
+        # What judges mail takes long to import, and many a push brings none.
+        from functions._shared.intake.take_in import take_in
+
         envelope = Envelope(self._mailbox_id, mail, cursor)
         with structlog.contextvars.bound_contextvars(correlation_id=envelope.correlation_id):
             try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -17,7 +16,6 @@ import structlog
 from controlplane import ids
 from controlplane.errors import AicdError, BrokenPromise, NotAllowed, NotAuthenticated, OutsideError
 from controlplane.message import KEY_UNAVAILABLE, Message
-from controlplane.spec import SpecCheck
 from controlplane.states import MessageState
 from functions._shared.intake.arrivals import why_not_for_us
 from functions._shared.intake.decide import (
@@ -29,36 +27,16 @@ from functions._shared.intake.decide import (
     is_listed,
     refuse_sender,
 )
+from functions._shared.intake.envelope import Envelope
 from functions._shared.intake.letters import answer_question, is_mere_thanks, place_letters
-from functions._shared.intake.records import CONTENT_TYPES, Envelope, message_row, spec_row
+from functions._shared.intake.reading import MailHeldBack, Reader
+from functions._shared.intake.records import CONTENT_TYPES, message_row, spec_row
 from functions._shared.ports import IntakeStore
 
 log = structlog.get_logger(__name__)
 
 # As long as a mail is held back because its sender's key cannot be asked for.
 LONGEST_HOLD = timedelta(days=1)
-
-
-class MailHeldBack(OutsideError):
-    """This mail cannot be judged now; others can."""
-
-    default_code = "mail-held-back"
-
-
-@dataclass(frozen=True)
-class MailboxProof:
-    """What a mailbox itself says of how its senders are proven; what it does not say is as for all."""
-
-    authserv_id: str | None = None
-    verifies_dkim: bool | None = None
-
-
-@dataclass(frozen=True)
-class Reader:
-    """The two pure readers of hostile bytes."""
-
-    read_mail: Callable[[bytes], Message]
-    check_spec: Callable[[bytes, str], SpecCheck]
 
 
 def take_in(

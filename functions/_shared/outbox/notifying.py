@@ -18,7 +18,7 @@ from functions._shared.notices.headers import may_join_thread
 from functions._shared.notices.links import sign_links
 from functions._shared.notices.notice import Notice, read_notice
 from functions._shared.notices.senders.port import Sender
-from functions._shared.outbox.drain import Lease, Work
+from functions._shared.outbox.drain import Lease
 from functions._shared.ports import NotifyStore, Row
 from functions._shared.slack.hooks import SlackHooks
 from functions._shared.slack.tell import CHANNEL, find_hook, tell_channel
@@ -35,11 +35,6 @@ class Sending:
     domain: str
     bucket: Bucket | None = None
     slack: SlackHooks = field(default_factory=SlackHooks)
-
-
-def notify_work(store: NotifyStore, sending: Sending) -> Work:
-    """The work of kind `notify`."""
-    return Work(kind="notify", carry_out=lambda row, lease: send_notice(row, lease, store, sending))
 
 
 def send_notice(row: Row, lease: Lease, store: NotifyStore, sending: Sending) -> dict[str, Any]:

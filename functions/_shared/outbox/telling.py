@@ -6,20 +6,22 @@ case, so a deployment may take in by the one and answer by the other. Which chan
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions._shared.bucket import Bucket, read_bucket
 from functions._shared.notices.senders.smtp_server import SmtpServer, read_smtp_server
+from functions._shared.outbox.drain import Lease, Work
 from functions._shared.settings import Environment, GoogleSettings
 from functions._shared.slack.hooks import SlackHooks, read_slack_hooks
 from functions._shared.wiring import NOTICE_DOMAIN, open_mailboxes
 
 if TYPE_CHECKING:
     from functions._shared.notices.senders.port import Sender
-    from functions._shared.outbox.drain import Work
-    from functions._shared.ports import NotifyStore
+    from functions._shared.outbox.notifying import Sending
+    from functions._shared.ports import NotifyStore, Row
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,23 @@ class TellingSettings:
 
 
 def open_notify_work(store: NotifyStore, settings: TellingSettings) -> Work:
-    """The work of kind `notify`, for both functions that do it. Call `environment.check()` before."""
-    from functions._shared.outbox.notifying import Sending, notify_work
+    """The work of kind `notify`, for both functions that do it. Call `environment.check()` before.
 
-    senders = _open_senders(settings.sender)
-    return notify_work(store, Sending(senders, settings.domain, settings.bucket, settings.slack))
+    What composes and sends is loaded with the first row: most calls find none.
+    """
+
+    @functools.cache
+    def opened() -> Sending:
+        from functions._shared.outbox.notifying import Sending
+
+        return Sending(_open_senders(settings.sender), settings.domain, settings.bucket, settings.slack)
+
+    def carry_out(row: Row, lease: Lease) -> dict[str, Any]:
+        from functions._shared.outbox.notifying import send_notice
+
+        return send_notice(row, lease, store, opened())
+
+    return Work(kind="notify", carry_out=carry_out)
 
 
 def _read_sender(environment: Environment, google: GoogleSettings | None) -> GoogleSettings | SmtpServer:

@@ -16,25 +16,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from controlplane.logs import hide_secret
+from controlplane.secret import NO_SECRET, Hidden, Secret
 from functions._shared.loopback import is_loopback
 
 if TYPE_CHECKING:
     from functions._shared.settings import Environment
-
-NONE = SecretStr("")
 
 
 @dataclass(frozen=True)
 class SlackHooks:
     """`named` is by the repository in lower case; an empty address is nobody's."""
 
-    everywhere: SecretStr = field(default=NONE)
-    named: Mapping[str, SecretStr] = field(default_factory=dict)
+    everywhere: Secret = NO_SECRET
+    named: Mapping[str, Secret] = field(default_factory=dict)
 
-    def of(self, repo: str) -> SecretStr | None:
+    def of(self, repo: str) -> Secret | None:
         """The address for this repository; None where nobody is to hear of it."""
         hook = self.named.get(repo.lower(), self.everywhere)
         return hook if hook.get_secret_value() else None
@@ -77,7 +74,7 @@ def _is_hook(address: object) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
-def _secret(address: str) -> SecretStr:
+def _secret(address: str) -> Secret:
     hide_secret(address)
     hide_secret(urlsplit(address).path)
-    return SecretStr(address)
+    return Hidden(address)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import SecretStr
-
 from controlplane.errors import AicdError, OutsideError
+from controlplane.secret import Secret
 from functions._shared.outbox.drain import GivenUp
 from functions._shared.pause import read_retry_after
 
@@ -17,7 +16,7 @@ CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
 MOST_REPLY_BYTES = 1_000
 
 
-def post_message(hook: SecretStr, message: Mapping[str, Any]) -> None:
+def post_message(hook: Secret, message: Mapping[str, Any]) -> None:
     """Post once. A webhook cannot be asked what it has shown: where its answer is lost, the message may come twice.
 
     Raises OutsideError where a later try may help, GivenUp where none does.

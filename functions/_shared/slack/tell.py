@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import SecretStr
-
+from controlplane.secret import Secret
 from functions._shared.notices.bounds import mapping
 from functions._shared.notices.notice import read_announcement
 from functions._shared.outbox.drain import Lease
@@ -18,7 +17,7 @@ from functions._shared.slack.post import post_message
 CHANNEL = "slack"
 
 
-def find_hook(description: Mapping[str, Any], hooks: SlackHooks) -> SecretStr | None:
+def find_hook(description: Mapping[str, Any], hooks: SlackHooks) -> Secret | None:
     """Where this notice is told; None where it is not."""
     repo = mapping(description.get("spec")).get("repo")
     return hooks.of(str(repo or "")) if description.get("template") in TOLD else None

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from functions._shared.intake.reading import Reader
 from functions._shared.intake.sync import Intake, sync_mailbox
-from functions._shared.intake.take_in import Reader
 
 GET = "gmail.users.messages.get"
 

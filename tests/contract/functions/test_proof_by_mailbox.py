@@ -11,8 +11,8 @@ import pytest
 from controlplane.message import KEY_UNAVAILABLE
 from functions._shared.gmail.client import GmailClient
 from functions._shared.gmail.port import RawMail
+from functions._shared.intake.reading import MailHeldBack, Reader
 from functions._shared.intake.sync import Intake, sync_mailbox
-from functions._shared.intake.take_in import MailHeldBack, Reader
 from functions._shared.settings import Environment, GoogleSettings
 from functions._shared.wiring import open_intake
 from local.administration import Administration

@@ -13,8 +13,8 @@ from controlplane.specfile import check_spec
 from controlplane.states import MessageState
 from functions._shared.gmail.port import RawMail
 from functions._shared.intake.decide import CheckedSpec, Decision
+from functions._shared.intake.envelope import Envelope
 from functions._shared.intake.letters import answer_question, is_mere_thanks, place_letters
-from functions._shared.intake.records import Envelope
 
 YAML = b"meta: {project: p, repo: o/r}\nplanning: {epics: [{sprints: [{id: S1}]}]}\n"
 

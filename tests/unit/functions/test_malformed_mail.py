@@ -12,9 +12,11 @@ import pytest
 
 from controlplane.specfile import check_spec
 from functions._shared.gmail.port import RawMail
+from functions._shared.intake.envelope import Envelope
 from functions._shared.intake.letters import is_mere_thanks, may_be_answer, place_letters
-from functions._shared.intake.records import Envelope, message_row, spec_row
-from functions._shared.intake.take_in import Reader, judge
+from functions._shared.intake.reading import Reader
+from functions._shared.intake.records import message_row, spec_row
+from functions._shared.intake.take_in import judge
 from functions._shared.mail import read_message
 
 PROOF = b"Authentication-Results: mx.google.com; dmarc=pass header.from=good.org\r\nFrom: Ann <ann@good.org>\r\n"

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import SecretStr
-
 from controlplane.logs import hide_secret
+from controlplane.secret import NO_SECRET, Hidden, Secret
 from functions._shared.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class SmtpServer:
     port: int
     security: Security
     user: str = ""
-    password: SecretStr = field(default=SecretStr(""))
+    password: Secret = field(default=NO_SECRET)
 
 
 def read_smtp_server(environment: Environment) -> SmtpServer:
@@ -58,7 +57,7 @@ def read_smtp_server(environment: Environment) -> SmtpServer:
     if written and problem:
         environment.refuse(f"{NAME} {problem}")
     security, usual = SCHEMES.get(parts.scheme, ("tls", 465))
-    return SmtpServer(parts.hostname or "", port or usual, security, user, SecretStr(password))
+    return SmtpServer(parts.hostname or "", port or usual, security, user, Hidden(password))
 
 
 def _problem(parts: SplitResult, user: str, password: str) -> str:
