@@ -8,7 +8,7 @@ from functions._shared.mail.reply import Reply, read_reply
 from functions._shared.mail.written import begins_specification
 
 _FORWARD = re.compile(
-    r"^(?P<quote>(?:>[ \t]?)*)[ \t]*(?:-{2,}[ \t]*)?(?:Forwarded message|Begin forwarded message"
+    r"^(?P<quote>(?:>[ \t]?)*+)[ \t]*+(?:-{2,}[ \t]*)?(?:Forwarded message|Begin forwarded message"
     r"|Weitergeleitete Nachricht"
     r"|Anfang der weitergeleiteten (?:Nachricht|E-Mail)|Message transf[ée]r[ée]"
     r"|D[ée]but du message (?:r[ée]exp[ée]di[ée]|transf[ée]r[ée])"

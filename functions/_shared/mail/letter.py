@@ -127,17 +127,22 @@ def _clean(text: str) -> str:
 
 
 def _texts(parts: list[Part], content_type: str, problems: list[str]) -> str:
-    texts = []
+    """All parts of this kind, as far as they are not too long together."""
+    texts: list[str] = []
+    left = MAX_BODY_BYTES
+    too_long = f"The mail's text is longer than {MAX_BODY_BYTES >> 20} MiB; not all of it was read."
     for part in parts:
-        if part.content_type == content_type:
-            data = part.decode(MAX_BODY_BYTES)
-            if data is None:
-                problems.append(f"The mail's text is longer than {MAX_BODY_BYTES >> 20} MiB and was not read.")
-                continue
-            text, known = decode_charset(data, part.charset)
-            if not known:
-                problems.append("The mail's text is not in the charset that it claims; some characters may be wrong.")
-            texts.append(_unflowed(text, delete_space=part.deletes_space) if part.is_flowed else text)
+        if part.content_type != content_type:
+            continue
+        data = part.decode(left)
+        if data is None:
+            problems.extend([too_long] if too_long not in problems else [])
+            continue
+        left -= len(data)
+        text, known = decode_charset(data, part.charset)
+        if not known:
+            problems.append("The mail's text is not in the charset that it claims; some characters may be wrong.")
+        texts.append(_unflowed(text, delete_space=part.deletes_space) if part.is_flowed else text)
     return "\n".join(texts)
 
 

@@ -11,7 +11,7 @@ _MOST_WORDS = 40
 _MOST_OTHER_WORDS = 2
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 # Names of files and of repositories, addresses and links say where, not what.
-_PLACE = re.compile(r"\S*(?:[/\\@]|\.[A-Za-z]{1,4}\b)\S*")
+_IN_A_PLACE = re.compile(r"[/\\@]|\.[A-Za-z]{1,4}\b")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -46,7 +46,8 @@ def speaks_of_files(text: str) -> bool:
 
 def is_mere_pointer(text: str) -> bool:
     """Whether a letter says where to look and nothing that could be a wish. A letter without a word is none."""
-    words = [word.lower() for word in _WORD.findall(_PLACE.sub(" ", text[:20_000]))]
+    shown = " ".join(piece for piece in text[:20_000].split() if not _IN_A_PLACE.search(piece))
+    words = [word.lower() for word in _WORD.findall(shown)]
     if not words or len(words) > _MOST_WORDS:
         return False
     others = [word for word in words if word not in _EMPTY]

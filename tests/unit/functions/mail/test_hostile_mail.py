@@ -77,6 +77,7 @@ SLOW_TEXTS = {
     "keys": HEAD + b"\r\nhello\n\n" + b"sprints:\n" * 100_000,
     "cells": HTML + b"<table><tr>" + b"<td>a" * 30_000,
     "rows": HTML + b"<tr><td>a<td>b" * 11_000,
+    "thirty long texts": MIXED + (b"--X\r\n\r\n" + b">\n" * 500_000 + b"\r\n") * 30 + b"--X--\r\n",
     "base64 of nothing": HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n" + b"=" * 3_000_000,
 }
 
@@ -95,6 +96,15 @@ def test_hostile_text_is_read_in_time(raw: bytes) -> None:
     started = time.process_time()
     assert not read_message(raw).accepted
     assert time.process_time() - started < LONGEST_SECONDS
+
+
+def test_texts_are_read_as_far_as_they_are_not_too_long_together() -> None:
+    """Each was bounded and their number was not: one mail took a gigabyte, and the function with it."""
+    texts = [b"a" * 600_000, b"b" * 600_000, b"c" * 300_000]
+    raw = MIXED + b"".join(b"--X\r\n\r\n" + text + b"\r\n" for text in texts) + b"--X--\r\n"
+    found = read_message(raw)
+    assert (found.body_text.count("a"), found.body_text.count("b"), found.body_text.count("c")) == (600_000, 0, 300_000)
+    assert found.problems == ("The mail's text is longer than 1 MiB; not all of it was read.",)
 
 
 def test_flipped_bytes_never_raise_and_never_let_in() -> None:

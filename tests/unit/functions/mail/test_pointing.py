@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from functions._shared.mail.pointing import is_mere_pointer
@@ -40,3 +42,9 @@ def test_letter_that_only_points_at_a_file_is_known(text: str) -> None:
 )
 def test_letter_that_asks_for_something_is_a_wish(text: str) -> None:
     assert not is_mere_pointer(text)
+
+
+def test_one_endless_word_is_looked_at_in_time() -> None:
+    started = time.process_time()
+    assert not is_mere_pointer("w" * 1_000_000)
+    assert time.process_time() - started < 1
