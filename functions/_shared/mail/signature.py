@@ -115,10 +115,15 @@ def read_tags(written: str) -> dict[str, str]:
 def look_up_txt(name: str) -> bytes | None:
     """One TXT record, its strings joined; several are none (RFC 6376 section 3.6.2.2). Raises KeyUnavailable."""
     import dns.exception
+    import dns.name
     import dns.resolver
 
     try:
-        answer: Any = dns.resolver.resolve(name, "TXT", lifetime=DNS_SECONDS, search=False, raise_on_no_answer=False)
+        asked = dns.name.from_text(name)
+    except dns.exception.DNSException:  # whoever wrote the signature chose a name that nobody can ask for
+        return None
+    try:
+        answer: Any = dns.resolver.resolve(asked, "TXT", lifetime=DNS_SECONDS, search=False, raise_on_no_answer=False)
     except dns.resolver.NXDOMAIN:
         return None
     except dns.exception.DNSException as error:

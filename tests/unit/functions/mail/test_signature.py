@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from functions._shared.mail import read_message
-from functions._shared.mail.signature import KeyUnavailable, SignatureProof
+from functions._shared.mail.signature import KeyUnavailable, SignatureProof, look_up_txt
 
 HEADERS = [b"from", b"to", b"subject", b"message-id", b"date", b"mime-version", b"content-type"]
 MAIL = b"""\
@@ -233,3 +233,9 @@ def test_mail_made_to_be_slow_is_judged_in_time(body: bytes) -> None:
     began = time.process_time()
     assert not read(signature * 30 + MAIL + body).accepted
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("name", ["a..b._domainkey.example.org", f"{'s' * 64}.example.org", f"{'s.' * 120}example.org"])
+def test_name_that_nobody_can_ask_for_has_no_key_instead_of_one_that_is_away(name: str) -> None:
+    """A forger chooses the selector, and a mail whose key is away holds its mailbox's cursor for a day."""
+    assert look_up_txt(name) is None
