@@ -55,9 +55,13 @@ class FunctionsStore(AgentCalls, ControlCalls, LetterCalls, SubmissionCalls):
         """Record a mail that cannot be fetched, and say so of its mailbox."""
         return self._call("give_up_message_v1", dict, message=message, error=error, fix=fix)
 
-    def known_messages(self, mailbox_id: str, gmail_ids: Sequence[str]) -> list[str]:
-        """Those of at most five hundred mails that were dealt with before."""
-        return self._call("known_messages_v1", list, mailbox_id=mailbox_id, gmail_ids=list(gmail_ids))
+    def hold_message(self, mailbox_id: str, gmail_id: str) -> None:
+        """Remember a mail that was fetched and cannot be judged now."""
+        self._call("hold_message_v1", object, mailbox_id=mailbox_id, gmail_id=gmail_id)
+
+    def known_messages(self, mailbox_id: str, gmail_ids: Sequence[str]) -> Row:
+        """{known, held}: those of at most five hundred mails that were dealt with before, and that are held back."""
+        return self._call("known_messages_v2", dict, mailbox_id=mailbox_id, gmail_ids=list(gmail_ids))
 
     def record_message(self, message: Mapping[str, Any]) -> Row:
         """For REFUSED, IGNORED and INVALID mail."""

@@ -68,6 +68,19 @@ $$;
 revoke all on function public.known_messages_v1(uuid, text[]) from public, anon, authenticated, service_role;
 grant execute on function public.known_messages_v1(uuid, text[]) to aicd_functions;
 
+-- As known_messages_v1 → {known, held}: `held` are mails that are held back, the one that was tried longest ago first, so
+-- that they can be tried behind all that is new.
+create function public.known_messages_v2(p_mailbox_id uuid, p_gmail_ids text[]) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+begin
+    return jsonb_build_object('known', public.known_messages_v1(p_mailbox_id, p_gmail_ids), 'held', (
+        select coalesce(jsonb_agg(gmail_id order by last_at, gmail_id), '[]') from private.fetch_failures
+        where mailbox_id = p_mailbox_id and gmail_id = any (p_gmail_ids)));
+end
+$$;
+revoke all on function public.known_messages_v2(uuid, text[]) from public, anon, authenticated, service_role;
+grant execute on function public.known_messages_v2(uuid, text[]) to aicd_functions;
+
 -- REFUSED, IGNORED and INVALID mail. An INVALID one of a stranger becomes REFUSED: a stranger gets no answer.
 create function public.record_message_v1(p_message jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -120,6 +133,18 @@ end
 $$;
 revoke all on function public.note_fetch_failure_v1(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.note_fetch_failure_v1(uuid, text) to aicd_functions;
+
+-- This mail was fetched and cannot be judged now. That counts as no failure to hand it over.
+create function public.hold_message_v1(p_mailbox_id uuid, p_gmail_id text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.require_role('aicd_functions');
+    insert into private.fetch_failures (mailbox_id, gmail_id, failures) values (p_mailbox_id, p_gmail_id, 0)
+    on conflict (mailbox_id, gmail_id) do update set last_at = now();
+end
+$$;
+revoke all on function public.hold_message_v1(uuid, text) from public, anon, authenticated, service_role;
+grant execute on function public.hold_message_v1(uuid, text) to aicd_functions;
 
 -- A mail that cannot be fetched is recorded as such, and its mailbox says so. Answers as record_message_v1 does.
 create function public.give_up_message_v1(p_message jsonb, p_error text, p_fix text) returns jsonb

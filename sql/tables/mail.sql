@@ -68,11 +68,11 @@ create unique index idx_messages_accepted on public.messages (mailbox_id, sender
 -- Serves the limit of answers to one sender in a day.
 create index idx_messages_sender on public.messages (sender, created_at);
 
--- Mails that Gmail named and could not hand over. One that it never hands over must not hold its mailbox for ever.
+-- Mails that are held back. One that Gmail named and never hands over must not hold its mailbox for ever.
 create table private.fetch_failures (
     mailbox_id uuid not null references public.mailboxes (id) on delete cascade,
     gmail_id text not null check (length(gmail_id) between 1 and 200),
-    -- All that happen within a minute are one.
+    -- How often Gmail could not hand it over; all that happen within a minute are one.
     failures integer not null default 1,
     first_at timestamptz not null default now(),
     last_at timestamptz not null default now(),

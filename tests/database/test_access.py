@@ -220,6 +220,7 @@ def test_only_the_granted_verbs_can_be_executed(peopled: Peopled) -> None:
         "describe_upload_v1", "search_specs_for_v1", "show_spec_for_v1", "record_github_event_v1",
         "fail_mailbox_v2", "heal_mailbox_v1", "show_plan_for_v1", "find_runs_for_v1",
         "show_dod_for_v1", "record_note_for_v1", "ask_about_spec_for_v1", "answer_spec_v1",
+        "known_messages_v2", "hold_message_v1",
         "open_mailbox_v2", "known_messages_v1", "note_fetch_failure_v1", "give_up_message_v1", "heal_mailbox_v2",
     }  # fmt: skip
     runner = {"start_run_v1", "record_event_v1", "record_execution_v1", "record_artifact_v1",

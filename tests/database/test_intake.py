@@ -279,6 +279,19 @@ def test_mails_that_were_dealt_with_are_known_to_their_mailbox_alone(world: Worl
         functions.call("known_messages_v1", mailbox_id=world.mailbox_id, gmail_ids=["x"] * 501)
 
 
+def test_mails_that_are_held_back_are_told_the_one_first_that_waits_longest(world: World) -> None:
+    functions, ids = world.functions(), {"mailbox_id": world.mailbox_id}
+    for gmail_id in ("a", "b", "c"):
+        functions.call("hold_message_v1", **ids, gmail_id=gmail_id)
+    functions.call("hold_message_v1", **ids, gmail_id="a")
+    functions.call("record_message_v1", message=world.mail(gmail_id="k", state="IGNORED"))
+    assert functions.call("known_messages_v2", **ids, gmail_ids=["a", "b", "d", "k"]) == {
+        "known": ["k"], "held": ["b", "a"]}  # fmt: skip
+    assert functions.call("note_fetch_failure_v1", **ids, gmail_id="c")["failures"] == 0, "it was handed over"
+    nobody = "00000000-0000-4000-8000-000000000000"
+    assert functions.call("known_messages_v2", mailbox_id=nobody, gmail_ids=["a"]) == {"known": [], "held": []}
+
+
 def test_opened_mailbox_says_since_when_it_is_ours(world: World) -> None:
     functions = world.functions()
     opened = functions.call("open_mailbox_v2", email="SPECS@example.org")
@@ -292,7 +305,7 @@ def test_opened_mailbox_says_since_when_it_is_ours(world: World) -> None:
     "verb",
     [
         "ingest_message_v1", "record_message_v1", "open_mailbox_v1", "list_mailboxes_v1",
-        "open_mailbox_v2", "known_messages_v1",
+        "open_mailbox_v2", "known_messages_v1", "known_messages_v2", "hold_message_v1",
     ],
 )  # fmt: skip
 def test_intake_is_closed_to_everybody_else(world: World, verb: str) -> None:
@@ -302,6 +315,8 @@ def test_intake_is_closed_to_everybody_else(world: World, verb: str) -> None:
         "open_mailbox_v1": {"email": "specs@example.org"},
         "open_mailbox_v2": {"email": "specs@example.org"},
         "known_messages_v1": {"mailbox_id": world.mailbox_id, "gmail_ids": ["x"]},
+        "known_messages_v2": {"mailbox_id": world.mailbox_id, "gmail_ids": ["x"]},
+        "hold_message_v1": {"mailbox_id": world.mailbox_id, "gmail_id": "x"},
         "list_mailboxes_v1": {},
     }[verb]
     outsiders = (world.runner(project_id=world.projects["acme/shop"]), world.member(world.user()), world.anonymous())

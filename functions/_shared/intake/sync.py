@@ -1,7 +1,7 @@
 """One mailbox brought up to date: everything that arrived since the cursor is dealt with, then the cursor moves.
 
-A mail that Gmail cannot hand over now holds the cursor back but not the mails after it. Gmail and the database repeat
-themselves freely; unique ids in the database make that harmless.
+A mail that cannot be fetched or judged now holds the cursor back but not the mails after it, behind which it is tried
+from the next pass on. Gmail and the database repeat themselves freely; unique ids in the database make that harmless.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import takewhile
 
 import structlog
 
@@ -32,6 +33,8 @@ MOST_FETCHES = 100
 REST_SECONDS = 30.0
 # As many ids as known_messages takes.
 ASKED_AT_ONCE = 500
+# In one pass. Each has waited for the DNS; the others are tried in the next one.
+MOST_HELD_BACK = 10
 
 
 class MailboxResting(OutsideError):
@@ -141,29 +144,32 @@ class _Sync:
     def run(self) -> SyncReport:
         arrivals = fetch_arrivals(self._gmail, self._cursor, self._ours_since)
         self._report.full_sync = arrivals.full_sync
-        todo = self._leave_out_known(arrivals.steps)
+        todo = self._choose(arrivals.steps)
         for step in todo[:MOST_FETCHES]:
             self._handle(step)
-        report = self._report
-        report.left = len(todo[MOST_FETCHES:])
-        if report.left:
+        report, left = self._report, todo[MOST_FETCHES:]
+        report.left = len(left)
+        if left:
             self._rest()
         if self._fetcher.failures:
             raise self._fetcher.failures[0]
-        self._move_cursor(_cursor_before(todo[MOST_FETCHES], arrivals) if report.left else arrivals.cursor)
+        self._move_cursor(_cursor_before(left, arrivals) if left else arrivals.cursor)
         log.info("mailbox synced", full_sync=report.full_sync, outcomes=dict(report.outcomes), left=report.left)
         return report
 
-    def _leave_out_known(self, steps: Sequence[Step]) -> list[Step]:
-        """What is still to be fetched. One mail alone is fetched unasked: it is new, as a known one has moved the
-        cursor past itself, and the question would cost every mail a request."""
+    def _choose(self, steps: Sequence[Step]) -> list[Step]:
+        """What is still to be done: the new, oldest first, and then what is held back. One mail alone is fetched
+        unasked: it is new, as a known one has moved the cursor past itself, and the question would cost every mail a
+        request."""
         if len(steps) < 2:
             return list(steps)
         ids = [step.gmail_id for step in steps]
         pages = [ids[start : start + ASKED_AT_ONCE] for start in range(0, len(ids), ASKED_AT_ONCE)]
-        known = {gmail_id for page in pages for gmail_id in self._store.known_messages(self._mailbox_id, page)}
+        told = [self._store.known_messages(self._mailbox_id, page) for page in pages]
+        known = {gmail_id for page in told for gmail_id in page["known"]}
+        held = [gmail_id for page in told for gmail_id in page["held"] if gmail_id not in known]
         self._report.outcomes["known"] += len(known)
-        return [step for step in steps if step.gmail_id not in known]
+        return _held_last([step for step in steps if step.gmail_id not in known], held)
 
     def _move_cursor(self, cursor: str | None) -> None:
         if cursor not in (None, self._cursor, self._reached):
@@ -200,11 +206,17 @@ class _Sync:
                     plans_letters=self._plans_letters,
                 )
             except MailHeldBack as error:
-                self._fetcher.failures.append(error)
-                log.warning("mail held back", gmail_id=step.gmail_id, code=error.code)
+                self._hold_back(step, error)
                 return
             self._report.outcomes[outcome] += 1
         self._reached = cursor or self._reached
+
+    def _hold_back(self, step: Step, error: MailHeldBack) -> None:
+        self._store.hold_message(self._mailbox_id, step.gmail_id)
+        self._fetcher.failures.append(error)
+        log.warning("mail held back", gmail_id=step.gmail_id, code=error.code)
+        if sum(isinstance(one, MailHeldBack) for one in self._fetcher.failures) >= MOST_HELD_BACK:
+            raise error
 
     def _reread_senders(self) -> tuple[str, ...] | None:
         self._senders = _patterns(self._store.open_mailbox(self._email) or {"senders": []})
@@ -216,7 +228,18 @@ def _patterns(mailbox: Row) -> tuple[str, ...] | None:
     return None if senders is None else tuple(senders)
 
 
-def _cursor_before(step: Step, arrivals: Arrivals) -> str | None:
-    """How far the cursor may move when all mails before this one are dealt with."""
-    done = arrivals.steps[: arrivals.steps.index(step)]
+def _held_last(steps: Sequence[Step], held: Sequence[str]) -> list[Step]:
+    """The same steps, those that are held back last and in that order. Nothing behind the first of them may move the
+    cursor by itself, which would move past it."""
+    waiting = dict.fromkeys(held)
+    moving = list(takewhile(lambda step: step.gmail_id not in waiting, steps))
+    others = {step.gmail_id: replace(step, cursor=None) for step in steps[len(moving) :]}
+    last = [others.pop(gmail_id) for gmail_id in waiting]
+    return [*moving, *others.values(), *last]
+
+
+def _cursor_before(left: Sequence[Step], arrivals: Arrivals) -> str | None:
+    """How far the cursor may move when all but these mails are dealt with."""
+    ids = {step.gmail_id for step in left}
+    done = list(takewhile(lambda step: step.gmail_id not in ids, arrivals.steps))
     return next((one.cursor for one in reversed(done) if one.cursor), None)

@@ -226,7 +226,7 @@ def verb_rows(place: Place) -> list[Row]:
     calls: dict[str, Callable[[FunctionsStore], Any]] = {
         "open_mailbox_v2": lambda store: store.open_mailbox(email),
         "list_mailboxes_v1": lambda store: store.list_mailboxes(),
-        "known_messages_v1": lambda store: store.known_messages(mailbox_id, ["a"]),
+        "known_messages_v2": lambda store: store.known_messages(mailbox_id, ["a"]),
         "advance_mailbox_v1": lambda store: store.advance_mailbox(mailbox_id, "1"),
         "close_dead_runs_v1": lambda store: store.close_dead_runs(10_000),
         "heal_mailbox_v2": lambda store: store.heal_mailbox(mailbox_id),

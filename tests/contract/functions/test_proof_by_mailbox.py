@@ -89,6 +89,37 @@ def test_mail_of_a_stranger_whose_key_is_away_holds_nobody_up(watched: Any, lett
     assert messages(watched) == [("REFUSED", "dkim-key-unavailable")]
 
 
+def test_flood_of_mail_that_is_held_back_keeps_no_other_from_its_turn(watched: Any, letter: Any) -> None:
+    """A hundred forged mails were as many as a pass fetches: what came after them waited for a day."""
+    dns = Dns(watched)
+    intake, _ = opened(watched, dns)
+    before = cursor(watched)
+    for number in range(25):
+        watched.deliver(letter(subject=f"signed {number}"))
+    watched.deliver(letter(subject="plain"))
+    read: list[int] = []
+    honest = dns.read
+
+    def count(raw: bytes) -> Any:
+        read.append(len(read))
+        return honest(raw)
+
+    dns.read = count  # type: ignore[method-assign]
+    for held in (10, 20):
+        with pytest.raises(MailHeldBack):
+            sync_mailbox(watched.mailbox, intake)
+        assert watched.rows("select count(*) from private.fetch_failures where failures = 0") == [(held,)]
+    with pytest.raises(MailHeldBack):
+        sync_mailbox(watched.mailbox, intake)
+    assert messages(watched) == [("ACCEPTED", "accepted")]
+    assert len(read) == 10 + 10 + 5 + 1 + 5, "new mail first, then those that waited longest"
+    assert cursor(watched) == before
+    dns.is_away = False
+    sync_mailbox(watched.mailbox, intake)
+    assert messages(watched) == [("ACCEPTED", "accepted")] * 26
+    assert cursor(watched) > before
+
+
 def test_mailbox_that_believes_another_server_does_not_believe_googles(watched: Any, letter: Any) -> None:
     client = watched.function("gmail_push")
     with Administration(watched.world.db_url) as operator:

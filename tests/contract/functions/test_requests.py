@@ -58,4 +58,4 @@ def test_mails_that_come_together_share_the_first_request(watched: Any, letter: 
     assert len(watched.rows("select from public.messages where state = 'ACCEPTED'")) == 4
     print(f"{len(sent)} requests for four mails")
     assert len(sent) <= 4 * 2 + 2, sent
-    assert len([one for one in sent if one.endswith("known_messages_v1")]) == 1, "asked once for all"
+    assert len([one for one in sent if one.endswith("known_messages_v2")]) == 1, "asked once for all"

@@ -167,3 +167,21 @@ def test_request_that_gmail_does_not_accept_is_acknowledged_and_known(
     begun.call(begun.function("tick"))
     assert set(messages(begun)) == set(two)
     assert trouble(begun) == (None, None)
+
+
+def test_more_such_mails_than_a_pass_bears_are_tried_behind_the_new_ones(
+    begun: Any, letter: Callable[..., Any]
+) -> None:
+    """They stood first in every pass, three of them in an hour: others waited for all of them."""
+    bad = [begun.deliver(letter())["gmail_id"] for _ in range(9)]
+    good = begun.deliver(letter())["gmail_id"]
+    push = begun.function("gmail_push")
+    withhold(begun, *bad)
+    for _ in range(3):
+        assert begun.push(push).status_code == 503
+    assert messages(begun) == {}
+    assert begun.push(push).status_code == 503
+    assert messages(begun) == {good: ("ACCEPTED", "accepted")}
+    begun.world.google.post("faults")
+    assert begun.push(push).status_code == 204
+    assert set(messages(begun)) == {good, *bad}
