@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from controlplane import ids
-from controlplane.errors import AicdError, BrokenPromise, NotAllowed, NotAuthenticated, OutsideError
+from controlplane.errors import AicdError, BrokenPromise, Conflict, NotAllowed, NotAuthenticated, NotFound, OutsideError
 from controlplane.message import KEY_UNAVAILABLE, Message
 from controlplane.states import MessageState
 from functions._shared.intake.arrivals import why_not_for_us
@@ -35,7 +35,7 @@ from functions._shared.ports import IntakeStore
 
 log = structlog.get_logger(__name__)
 
-# As long as a mail is held back because its sender's key cannot be asked for.
+# As long as a mail is held back for what may pass.
 LONGEST_HOLD = timedelta(days=1)
 
 
@@ -59,8 +59,15 @@ def take_in(
         with _store_faults_hold_mail():
             if decision.reason == UNKNOWN_SENDER and reread_senders is not None:
                 message, decision = judge(envelope, reread_senders(), reader)
-            if decision.reason == KEY_UNAVAILABLE:
-                _hold_back(envelope, message, reread_senders() if reread_senders else senders)
+            if decision.reason == KEY_UNAVAILABLE and _is_known(
+                envelope, message, reread_senders() if reread_senders else senders, store
+            ):
+                _hold_back(
+                    envelope,
+                    f"The key that proves {message.sender} could not be asked for in the DNS.",
+                    "Wait; the mail is kept and judged again for a day. If it lasts, look at the DNS of its sender.",
+                    KEY_UNAVAILABLE,
+                )
             outcome = _settle(envelope, message, decision, store, plans_letters=plans_letters)
     except OutsideError:
         raise
@@ -85,16 +92,19 @@ def judge(envelope: Envelope, senders: tuple[str, ...] | None, reader: Reader) -
     return message, decide(message, checks, senders)
 
 
-def _hold_back(envelope: Envelope, message: Message, senders: tuple[str, ...] | None) -> None:
-    """Raises `MailHeldBack` for a day, since DNS that is away comes back. A stranger's mail holds nobody's up."""
+def _is_known(envelope: Envelope, message: Message, senders: tuple[str, ...] | None, store: IntakeStore) -> bool:
+    """Whether this sender may have anything built. A stranger's mail holds nobody's up."""
+    if senders is not None:
+        return is_listed(message.sender, senders)
+    found = store.find_repository(message.sender, "", envelope.mailbox_id, envelope.mail.thread_id)
+    return bool(found["total"])
+
+
+def _hold_back(envelope: Envelope, message: str, fix: str, code: str) -> None:
+    """Raises `MailHeldBack` for a day, since what is away comes back."""
     received_at = envelope.mail.received_at
-    is_young = received_at is not None and datetime.now(UTC) - received_at < LONGEST_HOLD
-    if is_young and (senders is None or is_listed(message.sender, senders)):
-        raise MailHeldBack(
-            f"The key that proves {message.sender} could not be asked for in the DNS.",
-            fix="Wait; the mail is kept and judged again for a day. If it lasts, look at the DNS of its sender.",
-            code=KEY_UNAVAILABLE,
-        )
+    if received_at is not None and datetime.now(UTC) - received_at < LONGEST_HOLD:
+        raise MailHeldBack(message, fix=fix, code=code)
 
 
 def _settle(
@@ -117,14 +127,24 @@ def _keep(envelope: Envelope, message: Message, decision: Decision, store: Intak
     if decision.state is not MessageState.ACCEPTED:
         return f"{decision.state.value.lower()}:{decision.reason}:{store.record_message(row)['outcome']}"
     origin = envelope.spec_origin(message)
-    specs = [_put_spec(origin, checked, store) for checked in decision.specs]
+    specs = [_put_spec(envelope, origin, checked, store) for checked in decision.specs]
     return str(store.ingest_message(row, specs)["outcome"])
 
 
-def _put_spec(origin: str, checked: CheckedSpec, store: IntakeStore) -> dict[str, object]:
+def _put_spec(envelope: Envelope, origin: str, checked: CheckedSpec, store: IntakeStore) -> dict[str, object]:
     """The object first, then the row: a row never names an object that is not there."""
     spec_id = ids.spec_id(origin, checked.attachment.content)
-    path = store.put_spec(spec_id, checked.attachment.content, CONTENT_TYPES[checked.attachment.format])
+    try:
+        path = store.put_spec(spec_id, checked.attachment.content, CONTENT_TYPES[checked.attachment.format])
+    except (Conflict, NotFound) as error:
+        # Its path is made of its bytes: that others lie there is a wrong answer, and none of the mail's faults.
+        _hold_back(
+            envelope,
+            f"Storage did not take the specification {checked.attachment.name}: {error.message}",
+            "Wait; the mail is kept and taken in again for a day. If it lasts, look at the bucket `specs`.",
+            "spec-not-stored",
+        )
+        raise
     return spec_row(spec_id, path, checked)
 
 

@@ -89,6 +89,22 @@ def test_mail_of_a_stranger_whose_key_is_away_holds_nobody_up(watched: Any, lett
     assert messages(watched) == [("REFUSED", "dkim-key-unavailable")]
 
 
+def test_mail_of_a_stranger_holds_nobody_up_where_the_list_of_senders_is_too_long_to_be_handed_over(
+    watched: Any, letter: Any
+) -> None:
+    intake, _ = opened(watched, Dns(watched))
+    watched.database.execute(
+        "insert into public.senders (pattern) select 'p' || n || '@example.com' from generate_series(1, 501) as n"
+    )
+    watched.deliver(letter(subject="signed", sender="eve@evil.example"))
+    watched.deliver(letter(subject="plain"))
+    sync_mailbox(watched.mailbox, intake)
+    assert messages(watched) == [("REFUSED", "dkim-key-unavailable"), ("ACCEPTED", "accepted")]
+    watched.deliver(letter(subject="signed"))
+    with pytest.raises(MailHeldBack):
+        sync_mailbox(watched.mailbox, intake)
+
+
 def test_flood_of_mail_that_is_held_back_keeps_no_other_from_its_turn(watched: Any, letter: Any) -> None:
     """A hundred forged mails were as many as a pass fetches: what came after them waited for a day."""
     dns = Dns(watched)
