@@ -59,6 +59,29 @@ $$;
 revoke all on function public.advance_mailbox_v1(uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.advance_mailbox_v1(uuid, text) to aicd_functions;
 
+-- The mail of this mailbox that was given up last, within a day: {error, fix, at}; null where none was.
+create function private.given_up_lately(p_mailbox_id uuid) returns jsonb
+language sql stable set search_path = '' as $$
+    select (problems -> 0) || jsonb_build_object('at', created_at) from public.messages
+    where mailbox_id = p_mailbox_id and reason = 'unfetchable' and created_at > now() - interval '1 day'
+    order by created_at desc limit 1
+$$;
+revoke all on function private.given_up_lately(uuid) from public, anon, authenticated, service_role;
+
+-- The mailbox works. What it has to tell then is that a mail was given up, for a day, or nothing.
+create function private.settle_mailbox(p_mailbox_id uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+    given_up jsonb := private.given_up_lately(p_mailbox_id);
+begin
+    update public.mailboxes
+    set last_error = given_up ->> 'error', last_error_fix = given_up ->> 'fix', last_error_at = (given_up ->> 'at')::timestamptz,
+        retry_at = null
+    where id = p_mailbox_id;
+end
+$$;
+revoke all on function private.settle_mailbox(uuid) from public, anon, authenticated, service_role;
+
 -- A watch was renewed. Its history id is where the mailbox stands now, so it may only begin a cursor: moving one
 -- there would skip the mail in between.
 create function public.renew_mailbox_v1(p_mailbox_id uuid, p_history_id text, p_watch_expires_at timestamptz)
@@ -70,10 +93,8 @@ begin
     perform private.require_role('aicd_functions');
     select history_id is not null into had_cursor from public.mailboxes where id = p_mailbox_id for update;
     perform private.move_cursor(p_mailbox_id, case when not coalesce(had_cursor, false) then p_history_id end);
-    update public.mailboxes
-    set watch_expires_at = p_watch_expires_at, last_error = null, last_error_fix = null, last_error_at = null,
-        retry_at = null
-    where id = p_mailbox_id;
+    update public.mailboxes set watch_expires_at = p_watch_expires_at where id = p_mailbox_id;
+    perform private.settle_mailbox(p_mailbox_id);
 end
 $$;
 revoke all on function public.renew_mailbox_v1(uuid, text, timestamptz) from public, anon, authenticated, service_role;
@@ -95,12 +116,16 @@ $$;
 revoke all on function public.fail_mailbox_v1(uuid, text, text) from public, anon, authenticated, service_role;
 grant execute on function public.fail_mailbox_v1(uuid, text, text) to aicd_functions;
 
--- As fail_mailbox_v1, for trouble that passes: nobody asks Google for this mailbox before the seconds are over.
+-- As fail_mailbox_v1, for trouble that passes: nobody asks Google for this mailbox before the seconds are over. That a
+-- mail was given up within a day is told beside it.
 create function public.fail_mailbox_v2(p_mailbox_id uuid, p_error text, p_fix text,
     p_retry_after_seconds numeric default null) returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+    given_up jsonb := private.given_up_lately(p_mailbox_id);
 begin
-    perform public.fail_mailbox_v1(p_mailbox_id, p_error, p_fix);
+    perform public.fail_mailbox_v1(p_mailbox_id, concat_ws(' ', left(p_error, 999), given_up ->> 'error'),
+        concat_ws(' ', left(p_fix, 999), given_up ->> 'fix'));
     update public.mailboxes
     set retry_at = case when p_retry_after_seconds is not null then now()
         + make_interval(secs => least(greatest(p_retry_after_seconds, 0), 86400)::double precision) end
@@ -123,20 +148,15 @@ $$;
 revoke all on function public.heal_mailbox_v1(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.heal_mailbox_v1(uuid) to aicd_functions;
 
--- As heal_mailbox_v1; but that a mail was given up is told for a day, however well the mailbox works by then. The two
--- were written in one transaction, which is how the error is known to be that one.
+-- As heal_mailbox_v1; but that a mail was given up is told for a day, however well the mailbox works by then.
 create function public.heal_mailbox_v2(p_mailbox_id uuid) returns boolean
 language plpgsql security definer set search_path = '' as $$
 begin
     perform private.require_role('aicd_functions');
-    if not exists (
-        select from public.mailboxes join public.messages on messages.mailbox_id = mailboxes.id
-            and messages.created_at = mailboxes.last_error_at
-        where mailboxes.id = p_mailbox_id and messages.reason = 'unfetchable'
-            and messages.created_at > now() - interval '1 day') then
+    if private.given_up_lately(p_mailbox_id) is null then
         return public.heal_mailbox_v1(p_mailbox_id);
     end if;
-    update public.mailboxes set retry_at = null where id = p_mailbox_id;
+    perform private.settle_mailbox(p_mailbox_id);
     return false;
 end
 $$;

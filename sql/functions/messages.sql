@@ -152,7 +152,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
     answer jsonb;
 begin
-    answer := public.record_message_v1(p_message || '{"state": "REFUSED", "reason": "unfetchable"}');
+    answer := public.record_message_v1(p_message || jsonb_build_object('state', 'REFUSED', 'reason', 'unfetchable',
+        'problems', jsonb_build_array(jsonb_build_object('error', left(p_error, 999), 'fix', left(p_fix, 999)))));
     if answer ->> 'outcome' = 'recorded' then
         perform public.fail_mailbox_v1((p_message ->> 'mailbox_id')::uuid, p_error, p_fix);
     end if;

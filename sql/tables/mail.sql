@@ -67,6 +67,8 @@ create unique index idx_messages_accepted on public.messages (mailbox_id, sender
     where state = 'ACCEPTED' and rfc_message_id <> '';
 -- Serves the limit of answers to one sender in a day.
 create index idx_messages_sender on public.messages (sender, created_at);
+-- Serves what a mailbox tells of mail that was given up, asked each minute.
+create index idx_messages_unfetchable on public.messages (mailbox_id, created_at) where reason = 'unfetchable';
 
 -- Mails that are held back. One that Gmail named and never hands over must not hold its mailbox for ever.
 create table private.fetch_failures (

@@ -63,7 +63,14 @@ def test_mail_that_was_given_up_is_told_for_a_day(world: World) -> None:
     assert (mailbox(world)["history_id"], mailbox(world)["last_error"]) == ("77", "left out")
     assert world.value("select count(*) from private.fetch_failures") == 0
     functions.call("fail_mailbox_v2", mailbox_id=world.mailbox_id, error="busy", fix="wait", retry_after_seconds=60)
-    assert functions.call("heal_mailbox_v2", mailbox_id=world.mailbox_id) is True, "of other trouble it is healed"
+    assert (mailbox(world)["last_error"], mailbox(world)["retry_at"] is None) == ("busy left out", False)
+    assert functions.call("heal_mailbox_v2", mailbox_id=world.mailbox_id) is False
+    assert (mailbox(world)["last_error"], mailbox(world)["retry_at"]) == ("left out", None), (
+        "of other trouble it is healed"
+    )
+    renewed = {"history_id": "5", "watch_expires_at": "2026-12-01T00:00:00Z"}
+    functions.call("renew_mailbox_v1", mailbox_id=world.mailbox_id, **renewed)
+    assert mailbox(world)["last_error"] == "left out"
     given["message"]["gmail_id"] = "b"
     functions.call("give_up_message_v1", **given)
     assert functions.call("heal_mailbox_v2", mailbox_id=world.mailbox_id) is False

@@ -185,3 +185,30 @@ def test_more_such_mails_than_a_pass_bears_are_tried_behind_the_new_ones(
     begun.world.google.post("faults")
     assert begun.push(push).status_code == 204
     assert set(messages(begun)) == {good, *bad}
+
+
+def test_mail_that_was_given_up_is_told_whatever_else_fails(begun: Any, letter: Callable[..., Any]) -> None:
+    """Another mail that is held back, and a watch that is renewed, overwrote it."""
+    bad, held = (begun.deliver(letter())["gmail_id"] for _ in range(2))
+    tick = begun.function("tick")
+    begun.world.google.post(
+        "faults",
+        api=[
+            {"operation": GET, "times": 1_000, "status": status, "path": f"*/{gmail_id}"}
+            for gmail_id, status in ((bad, 400), (held, 500))
+        ],
+    )
+    begun.database.execute("update public.mailboxes set last_push_at = null")
+    begun.call(tick)
+    error, fix = trouble(begun)
+    assert str(error).startswith("Gmail cannot serve us now")
+    assert bad in str(error)
+    assert "send it again" in str(fix)
+    begun.call(tick)
+    assert str(trouble(begun)[0]).count(bad) == 1
+    begun.world.google.post("faults")
+    begun.database.execute("update public.mailboxes set watch_expires_at = null")
+    begun.call(tick)
+    assert bad in str(trouble(begun)[0])
+    assert "cannot serve" not in str(trouble(begun)[0])
+    assert messages(begun)[held] == ("ACCEPTED", "accepted")
