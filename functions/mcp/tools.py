@@ -144,7 +144,7 @@ TOOLS: dict[str, Tool] = {
             "ask_requester",
             "Sends questions to whoever mailed the specification, in that thread. A sprint that has not begun (or the "
             "one that you name) waits in NEEDS_INPUT until the reply. Refused while a run of it is under way, while "
-            "earlier questions are open, and where no mail brought the specification.",
+            "earlier questions are open, where no mail brought the specification, and after ten times in a day.",
             Questions,
             lambda desk, asked: desk.ask(
                 str(asked.spec_id), asked.model_dump(mode="json", exclude={"spec_id"}, exclude_none=True)

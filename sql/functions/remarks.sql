@@ -131,16 +131,35 @@ begin
 end
 $$;
 
+-- Nobody is asked more than ten times in 24 hours by agents, of however many specifications: whoever may ask may answer,
+-- too, and could go on for ever.
+create function private.refuse_many_questions(p_requester text) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+    if (select count(distinct asked ->> 'round_id')
+        from public.specs join public.sprints on sprints.spec_id = specs.id
+        cross join lateral jsonb_array_elements(sprints.questions_json) as asked
+        where specs.created_by = p_requester and asked ->> 'round_id' is not null
+            and (asked ->> 'asked_at')::timestamptz > now() - interval '1 day') >= 10 then
+        perform private.refuse(409, 'too-many-questions', 'This requester was asked ten times in 24 hours.',
+            'Decide, and say so with record_decision; or ask tomorrow.');
+    end if;
+end
+$$;
+
 -- p_asked: {id, questions: [{text, blocking}], sprint?: a label} → {sprint_id, label, state, questions: [{id, text,
 -- blocking}]}. The sprint waits in NEEDS_INPUT, and the questions go out in the thread of the specification's mail. The
 -- same id is asked once; while questions are open no others are, so that a reply is to one mail.
 create function private.ask_about_spec(p_caller jsonb, p_spec_id uuid, p_asked jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-    spec public.specs := private.require_writer(p_caller, p_spec_id);
+    spec public.specs;
     sprint public.sprints;
     asked jsonb;
 begin
+    -- The requester's own lock, as ingest_message_v1 has it and before the specification's, as there: his day is counted.
+    perform pg_advisory_xact_lock(hashtextextended('sender:' || created_by, 0)) from public.specs where id = p_spec_id;
+    spec := private.require_writer(p_caller, p_spec_id);
     select * into sprint from public.sprints
     where spec_id = spec.id and questions_json @> jsonb_build_array(jsonb_build_object('round_id', p_asked -> 'id'));
     if sprint.id is null then
@@ -154,6 +173,7 @@ begin
                 'Wait for the answer: get_spec has the open questions.');
         end if;
         sprint := private.sprint_to_ask_about(spec.id, p_asked ->> 'sprint');
+        perform private.refuse_many_questions(spec.created_by);
         select jsonb_agg(jsonb_build_object('id', 'Q' || jsonb_array_length(sprint.questions_json) + place,
             'text', question -> 'text', 'blocking', coalesce((question ->> 'blocking')::boolean, true), 'round_id', p_asked -> 'id',
             'asked_by', private.author_of(p_caller), 'asked_at', now(), 'was', sprint.state) order by place)
@@ -207,4 +227,4 @@ grant execute on function public.ask_about_spec_for_v1(jsonb, uuid, jsonb) to ai
 
 revoke all on function private.require_writer(jsonb, uuid), private.refuse_finished(uuid), private.refuse_bad_note(jsonb),
     private.note(jsonb, uuid, jsonb), private.sprint_to_ask_about(uuid, text), private.ask_about_spec(jsonb, uuid, jsonb),
-    private.questions_of_round(public.sprints, text) from public, anon, authenticated, service_role;
+    private.questions_of_round(public.sprints, text), private.refuse_many_questions(text) from public, anon, authenticated, service_role;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -193,6 +194,47 @@ def test_second_round_is_numbered_on_and_its_mail_has_only_its_own_questions(wor
     row_id = world.value("select id::text from outbox where payload ->> 'template' = 'needs_input'"
                          " order by created_at desc limit 1")  # fmt: skip
     assert world.functions().call("describe_notice_v1", outbox_id=row_id)["questions"] == round_two["questions"]
+
+
+def test_requester_is_asked_ten_times_a_day_whoever_answers(world: World) -> None:
+    """Whoever may ask may answer, too: one key sent a requester as many mails as it liked."""
+    spec_id, other = (world.ingest(needs_approval=True)["spec_id"] for _ in range(2))
+    caller = caller_of(key_of(world))
+
+    def go_round(which: str) -> None:
+        ask(world, which, caller=caller)
+        reply = {"id": str(uuid.uuid4()), "text": "Blue."}
+        world.functions().call("answer_spec_v1", caller=caller, spec_id=which, reply=reply)
+
+    for _ in range(5):
+        go_round(spec_id)
+        go_round(other)
+    for which in (spec_id, other):
+        with refused(409, "too-many-questions"):
+            ask(world, which, caller=caller)
+    assert world.value("select count(*) from outbox where payload ->> 'template' = 'needs_input'") == 10
+    assert set(states(world)) == {"NEEDS_APPROVAL"}, "and nothing waits for an answer"
+    world.execute(
+        "update sprints set questions_json = (select jsonb_agg(one || jsonb_build_object('asked_at',"
+        " now() - interval '25 hours')) from jsonb_array_elements(questions_json) as one)"
+    )
+    ask(world, other, caller=caller)
+
+
+def test_questions_of_many_specifications_at_once_are_bounded_together(world: World) -> None:
+    caller = caller_of(key_of(world))
+    specs = [world.ingest(needs_approval=True)["spec_id"] for _ in range(20)]
+
+    def attempt(spec_id: str) -> bool:
+        try:
+            ask(world, spec_id, caller=caller)
+        except Exception as error:
+            assert "too-many-questions" in str(error), error
+            return False
+        return True
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(attempt, specs)) == 10
 
 
 def test_answer_does_not_stand_for_the_approval_that_was_waited_for(world: World) -> None:
