@@ -66,8 +66,8 @@ $$;
 revoke all on function public.describe_notice_v1(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.describe_notice_v1(uuid) to aicd_functions;
 
--- Has a notice told elsewhere, too, as a row of its own: what fails there repeats no mail. Each run and each
--- specification is told of once, however many mails are about it. True when the row is new.
+-- Has a notice told elsewhere, too, as a row of its own: what fails there repeats no mail. Each run, each round of
+-- questions and each specification is told of once, however many mails are about it. True when the row is new.
 create function public.copy_notice_v1(p_outbox_id uuid, p_channel text) returns boolean
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -82,7 +82,7 @@ begin
         perform private.refuse(404, 'notice-not-found', 'There is no such notice.', 'Claim rows of kind notify.');
     end if;
     return private.enqueue('notify', concat_ws(':', p_channel, work.payload ->> 'template',
-        coalesce(work.payload ->> 'run_id', work.payload ->> 'spec_id', work.id::text)),
+        coalesce(work.payload ->> 'run_id', work.payload ->> 'round_id', work.payload ->> 'spec_id', work.id::text)),
         work.payload || jsonb_build_object('channel', p_channel), work.correlation_id);
 end
 $$;

@@ -1,4 +1,4 @@
-"""A notice that is told in a channel, too: by a row of its own, once for each run or specification."""
+"""A notice that is told in a channel, too: by a row of its own, once for each run, round or specification."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.database.test_requests import key_of
+from tests.database.test_submissions import caller_of
 from tests.database.world import World, refused
 
 pytestmark = pytest.mark.database
@@ -71,3 +73,13 @@ def test_operator_sees_which_row_is_the_channels(world: World) -> None:
     assert {(row["template"], row["channel"]) for row in rows} == {
         (None, None), ("spec_received", None), ("spec_received", "slack"),
     }  # fmt: skip
+
+
+def test_every_round_of_questions_is_told_in_the_channel(world: World) -> None:
+    made, caller = world.ingest(needs_approval=True), caller_of(key_of(world))
+    for number in range(2):
+        asked = {"id": str(uuid.uuid4()), "questions": [{"text": f"Which one of {number}?"}]}
+        world.functions().call("ask_about_spec_for_v1", caller=caller, spec_id=made["spec_id"], asked=asked)
+        row_id = world.value("select id::text from outbox where payload ->> 'round_id' = %s", asked["id"])
+        assert [copy(world, row_id) for _ in range(2)] == [True, False]
+        world.functions().call("ingest_reply_v1", message=world.mail(), text="This one.")
