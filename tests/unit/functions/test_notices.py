@@ -358,6 +358,19 @@ def test_plan_that_was_brought_is_shown_without_a_price_and_is_no_letter_to_be_s
         assert false not in text, false
 
 
+@pytest.mark.parametrize("kind", ["html", "plain"])
+@pytest.mark.parametrize("planning", [PLAN, {"sprints": PLAN["sprints"]}], ids=["made", "brought"])
+def test_mail_in_place_of_a_receipt_says_how_the_mail_was_read(kind: str, planning: dict[str, Any]) -> None:
+    left_out = {"message": f"'plan.pdf' was not read. {EVIL}", "note": True}
+    told = notice(template="needs_approval", planning=planning, spec=WAITING, problems=[left_out])
+    text = " ".join(body(compose_mail(told, (), DOMAIN), kind).split())
+    assert "plan.pdf" in text
+    assert "send it again" in text
+    assert text.count("need not do anything") == 1
+    if kind == "html":
+        assert "<script>alert" not in text
+
+
 def test_mail_that_asks_stays_in_its_thread_so_that_the_reply_finds_back() -> None:
     mail = parsed(compose_mail(notice(template="needs_input", questions=QUESTIONS), (), DOMAIN))
     assert mail["In-Reply-To"] == "<m1@example.org>"
