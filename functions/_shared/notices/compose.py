@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,9 @@ def compose_mail(notice: Notice, links: tuple[Link, ...], domain: str) -> EmailM
         "unwritten": notice.reason in UNWRITTEN,
         "letter": example_letter(notice.problems[0].message) if notice.reason == "repository-missing" else "",
     }
-    mail = EmailMessage(policy=SMTP)
+    # An address that is not ASCII can only be written as it is (RFC 6532): an encoded word in one is nobody's address.
+    is_plain = (notice.mailbox + notice.recipient).isascii()
+    mail = EmailMessage(policy=SMTP if is_plain else SMTPUTF8)
     set_headers(mail, notice, domain)
     mail.set_content(_render(f"{notice.template}.txt", facts), cte="quoted-printable")
     mail.add_alternative(_render(f"{notice.template}.html", facts), subtype="html", cte="quoted-printable")

@@ -371,6 +371,15 @@ def test_mail_in_place_of_a_receipt_says_how_the_mail_was_read(kind: str, planni
         assert "<script>alert" not in text
 
 
+def test_address_that_is_not_ascii_is_written_as_it_is() -> None:
+    """RFC 6532; an encoded word in an address is nobody's (RFC 2047, section 5)."""
+    mail = bytes(compose_mail(notice(recipient="jörg@example.org", subject="Grüße"), (), DOMAIN))
+    assert "\r\nTo: jörg@example.org\r\n".encode() in mail
+    read = email.message_from_bytes(mail, policy=email.policy.SMTPUTF8)
+    assert (read["To"], read["Subject"]) == ("jörg@example.org", "Re: Grüße")
+    assert bytes(compose_mail(notice(subject="Grüße"), (), DOMAIN)).isascii()
+
+
 def test_mail_that_asks_stays_in_its_thread_so_that_the_reply_finds_back() -> None:
     mail = parsed(compose_mail(notice(template="needs_input", questions=QUESTIONS), (), DOMAIN))
     assert mail["In-Reply-To"] == "<m1@example.org>"
