@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ from functions._shared.outbox.drain import GivenUp
 from functions._shared.pause import read_retry_after
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0
-# A reply is a word. More is not read.
-MOST_REPLY_BYTES = 1_000
+# A reply is a word. More is not read, and one that comes letter by letter is not waited for.
+MOST_REPLY_BYTES, MOST_REPLY_SECONDS = 1_000, 15.0
 
 
 def post_message(hook: Secret, message: Mapping[str, Any]) -> None:
@@ -44,10 +45,10 @@ def post_message(hook: Secret, message: Mapping[str, Any]) -> None:
 
 
 def _read_word(chunks: Any) -> str:
-    read = b""
+    read, ends_at = b"", time.monotonic() + MOST_REPLY_SECONDS
     for chunk in chunks:
         read += chunk
-        if len(read) > MOST_REPLY_BYTES:
+        if len(read) > MOST_REPLY_BYTES or time.monotonic() > ends_at:
             break
     return read[:MOST_REPLY_BYTES].decode("utf-8", "replace").strip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from controlplane.logs import redact
 from functions._shared.notices.notice import read_announcement
 from functions._shared.settings import Environment, Misconfigured
+from functions._shared.slack import post
 from functions._shared.slack.hooks import SlackHooks, read_slack_hooks
 from functions._shared.slack.message import TOLD, bounded, compose_message
 from tests.contract.functions.slack_server import check_message
@@ -149,3 +151,12 @@ def test_address_that_is_no_webhooks_is_refused_without_being_shown(address: str
 def test_what_is_no_map_of_webhooks_is_refused(written: str) -> None:
     with pytest.raises(Misconfigured, match="AICD_SLACK_WEBHOOKS"):
         hooks(AICD_SLACK_WEBHOOKS=written)
+
+
+def test_reply_that_comes_letter_by_letter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each letter in time, a thousand of them would outlive the lease of the row."""
+    monkeypatch.setattr(post, "MOST_REPLY_SECONDS", 0.1)
+    server = (time.sleep(0.05) or b"o" for _ in range(1_000))
+    started = time.monotonic()
+    assert set(post._read_word(server)) == {"o"}
+    assert time.monotonic() - started < 2
