@@ -75,8 +75,6 @@ _HIDING = re.compile(
     r"|(?:max-)?(?:height|width):0(?![.1-9])|color:transparent|text-indent:-\d{3,}|left:-\d{3,}|clip:rect\(0"
 )
 
-_BETWEEN_CELLS = re.compile(rf"\s*{_CELL}\s*")
-
 
 def html_to_text(html: str) -> tuple[str, bool]:
     """The visible text, and whether all of it was read."""
@@ -174,7 +172,9 @@ class _Visible(HTMLParser):
                 if self._rows[-1][1]:
                     self.kept.append(_CELL)
                 self._rows[-1][:] = [True, False]
-            self.kept.append(data.translate(_DISGUISE))
+            # A line break is a space here, and html2text takes the square of the number of lines in one text.
+            shown = data if "pre" in self._written else data.replace("\n", " ")
+            self.kept.append(shown.translate(_DISGUISE))
 
 
 def _is_hidden(attributes: list[tuple[str, str | None]]) -> bool:
@@ -188,6 +188,13 @@ def _is_hidden(attributes: list[tuple[str, str | None]]) -> bool:
 
 def _plain(text: str) -> str:
     """The characters as they were, the cells of a row on one line, and no space at the end of a line."""
-    text = _BETWEEN_CELLS.sub(" | ", text)
-    lines = (line.rstrip() for line in text.translate(_REVEAL).split("\n"))
+    lines = (line.rstrip() for line in _beside_each_other(text).translate(_REVEAL).split("\n"))
     return textwrap.dedent(strip_invisible("\n".join(lines))).strip("\n")
+
+
+def _beside_each_other(text: str) -> str:
+    """With a bar between two cells, and no white space but one around it."""
+    first, *others = text.split(_CELL)
+    if not others:
+        return text
+    return " | ".join([first.rstrip(), *(cell.strip() for cell in others[:-1]), others[-1].lstrip()])

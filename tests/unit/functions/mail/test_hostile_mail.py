@@ -77,6 +77,9 @@ SLOW_TEXTS = {
     "keys": HEAD + b"\r\nhello\n\n" + b"sprints:\n" * 100_000,
     "cells": HTML + b"<table><tr>" + b"<td>a" * 30_000,
     "rows": HTML + b"<tr><td>a<td>b" * 11_000,
+    "broken lines": HTML + b"<br>\n" * 30_000,
+    "lines between tags": HTML + b"<table>" + b"</td>\n" * 25_000,
+    "line breaks as characters": HTML + b"&#10;" * 30_000,
     "thirty long texts": MIXED + (b"--X\r\n\r\n" + b">\n" * 500_000 + b"\r\n") * 30 + b"--X--\r\n",
     "base64 of nothing": HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n" + b"=" * 3_000_000,
 }
