@@ -66,12 +66,13 @@ class KeySet(Generic[Key]):
     def _refresh(self) -> None:
         if self._cooldown_left() > 0:
             return
-        self._tried_at = self._clock()
         try:
             keys = self._fetch()
         except OutsideError as error:
             log.warning("signing keys not fetched", reason=str(error), keys_known=len(self._keys))
             return
+        finally:  # from its end on: those who waited for one that timed out must not try in turn, one after the other
+            self._tried_at = self._clock()
         if not keys:
             log.warning("issuer published no usable key", keys_known=len(self._keys))
             return

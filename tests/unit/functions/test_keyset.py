@@ -113,3 +113,26 @@ def test_callers_at_once_share_one_fetch() -> None:
         found = list(pool.map(ask, range(16)))
     assert found == [None, KEY] * 8
     assert issuer.asked == 1
+
+
+def test_those_who_wait_for_a_fetch_that_times_out_do_not_try_in_turn() -> None:
+    """With five seconds for each, the twentieth waited for more than a minute."""
+    issuer = Issuer(keys=None)
+    slow = issuer.fetch
+    begun = threading.Barrier(20)
+
+    def fetch() -> Any:
+        issuer.now += 5.0
+        return slow()
+
+    keys: KeySet[Any] = KeySet(fetch, whose="The issuer's", fix="Wait.", clock=lambda: issuer.now)
+
+    def find(_: int) -> None:
+        begun.wait(10)
+        with pytest.raises(OutsideError) as caught:
+            keys.find("k1")
+        assert 0 < float(caught.value.retry_after_seconds or 0) <= FIRST_COOLDOWN_SECONDS
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(find, range(20)))
+    assert issuer.asked == 1
