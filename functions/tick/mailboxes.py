@@ -6,7 +6,8 @@ poll, never one to leave the mail where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 Value = TypeVar("Value")
 
+# In one tick, which has other work, too. The next one begins with another mailbox.
+MOST_SECONDS = 60.0
 # A watch lives for seven days; renewed when less than six are left, it is renewed each day.
 RENEW_BEFORE = timedelta(days=6)
 
@@ -45,7 +48,12 @@ class MailboxCare:
     def look_after_all(self, now: datetime, failures: list[AicdError]) -> dict[str, int]:
         """What was done, counted; what went wrong is added to `failures`. Raises what the database has to say."""
         counts = {"watches_renewed": 0, "polled": 0, "failed": 0, "resting": 0}
-        for mailbox in self.store.list_mailboxes():
+        ends_at = time.monotonic() + MOST_SECONDS
+        mailboxes = _taking_turns(self.store.list_mailboxes(), now)
+        for place, mailbox in enumerate(mailboxes):
+            if place and time.monotonic() > ends_at:
+                log.warning("mailboxes left to the next tick", left=len(mailboxes) - place)
+                break
             with structlog.contextvars.bound_contextvars(mailbox_id=str(mailbox["mailbox_id"])):
                 self._look_after(mailbox, now, counts, failures)
         return counts
@@ -106,6 +114,12 @@ class MailboxCare:
         if is_fresh and not mailbox.get("last_error") and not mailbox.get("retry_at"):
             return None
         return sync_mailbox(str(mailbox["email"]), self.intake)
+
+
+def _taking_turns(mailboxes: Sequence[Row], now: datetime) -> Sequence[Row]:
+    """Each minute another one comes first, so that those that take long keep none from its turn."""
+    first = int(now.timestamp() // 60) % max(len(mailboxes), 1)
+    return [*mailboxes[first:], *mailboxes[:first]]
 
 
 def moment(value: Any) -> datetime | None:

@@ -7,6 +7,7 @@ from the next pass on. Gmail and the database repeat themselves freely; unique i
 from __future__ import annotations
 
 import functools
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 # watching, listing and sending.
 MOST_FETCHES = 100
 REST_SECONDS = 30.0
+# One mail may wait for its sender's DNS. The function has 180 seconds, and tick has other mailboxes, too.
+MOST_SECONDS = 45.0
 # As many ids as known_messages takes.
 ASKED_AT_ONCE = 500
 # In one pass. Each has waited for the DNS; the others are tried in the next one.
@@ -145,9 +148,7 @@ class _Sync:
         arrivals = fetch_arrivals(self._gmail, self._cursor, self._ours_since)
         self._report.full_sync = arrivals.full_sync
         todo = self._choose(arrivals.steps)
-        for step in todo[:MOST_FETCHES]:
-            self._handle(step)
-        report, left = self._report, todo[MOST_FETCHES:]
+        report, left = self._report, todo[self._handle_some(todo) :]
         report.left = len(left)
         if left:
             self._rest()
@@ -156,6 +157,15 @@ class _Sync:
         self._move_cursor(_cursor_before(left, arrivals) if left else arrivals.cursor)
         log.info("mailbox synced", full_sync=report.full_sync, outcomes=dict(report.outcomes), left=report.left)
         return report
+
+    def _handle_some(self, todo: Sequence[Step]) -> int:
+        """How many were dealt with: one at least, and then what quota and time allow."""
+        ends_at = time.monotonic() + MOST_SECONDS
+        for place, step in enumerate(todo[:MOST_FETCHES], start=1):
+            self._handle(step)
+            if time.monotonic() > ends_at:
+                return place
+        return len(todo[:MOST_FETCHES])
 
     def _choose(self, steps: Sequence[Step]) -> list[Step]:
         """What is still to be done: the new, oldest first, and then what is held back. One mail alone is fetched

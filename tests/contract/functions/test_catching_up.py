@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from functions._shared.intake import sync
+from functions.tick import mailboxes
+from local.administration import Administration
 
 GMAIL = "/gmail/v1/users/me/"
 # Google's own table of 2026-05: what each call costs, and how much one mailbox may spend in a minute.
@@ -158,3 +161,31 @@ def test_mail_that_is_held_back_has_the_others_fetched_once(begun: Any, letter: 
     assert begun.push(push).status_code == 204
     assert sorted(accepted(begun)) == sorted(mails)
     assert [asked.count(mail) for mail in mails] == [4, 1, 1]
+
+
+def test_pass_ends_when_its_time_is_up_and_the_next_one_goes_on(
+    begun: Any, letter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's DNS that hangs costs seconds for each of his mails: the function was cut off in their middle."""
+    mails = deliver(begun, letter, 3)
+    tick = begun.function("tick")
+    monkeypatch.setattr(sync, "MOST_SECONDS", 0.0)
+    for done in (1, 2, 3):
+        begun.database.execute("update public.mailboxes set last_push_at = null, retry_at = null")
+        begun.call(tick)
+        assert len(accepted(begun)) == done, "at least one each time"
+    assert sorted(accepted(begun)) == sorted(mails)
+
+
+def test_mailboxes_take_turns_where_one_takes_all_the_time(begun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"email": name} for name in "abc"]
+    at = datetime(2026, 11, 30, tzinfo=UTC)
+    firsts = {mailboxes._taking_turns(rows, at + timedelta(minutes=minute))[0]["email"] for minute in range(3)}
+    assert firsts == {"a", "b", "c"}
+    assert mailboxes._taking_turns([], at) == []
+    with Administration(begun.world.db_url) as operator:
+        operator.create_mailbox(f"zz-{begun.mailbox}")
+    monkeypatch.setattr(mailboxes, "MOST_SECONDS", 0.0)
+    begun.database.execute("update public.mailboxes set last_push_at = null")
+    counts = begun.call(begun.function("tick")).json["data"]["mailboxes"]
+    assert counts["polled"] + counts["failed"] == 1
