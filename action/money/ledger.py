@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from action.money.ledgerfile import NOTHING, Earlier, Entry, Kind, append_line, read_ledger
 from action.money.prices import PriceTable, shipped_prices
-from action.money.usage import Usage
+from action.money.usage import Usage, most_tokens
 from controlplane.errors import AicdError, OutsideError
 
 
@@ -83,6 +83,11 @@ class Ledger:
                 self._left_elsewhere -= cost
             self._tell()
         return entry
+
+    def write_off(self, kind: Kind, model: str, size: int, output_tokens: int, *, fast: bool = False) -> Entry:
+        """Of a call that was sent, and of whose answer nothing is known: the most that it may have cost."""
+        usage = Usage(input_tokens=most_tokens(size), output_tokens=output_tokens)
+        return self.add(kind, model, usage, cost_usd=self.table.most(model, size, output_tokens, fast=fast))
 
     def spent(self, kind: Kind | None = None) -> Decimal:
         with self._lock:

@@ -13,12 +13,15 @@ MOST_LINE_BYTES = 4_000_000
 class Meter:
     """Feed it the body as it comes, or let it hear the events; `usage` says what is known at any time.
 
+    `refusal` is the type of the API's own error, where one came.
+
     Of a stream that breaks off, the tokens that came are guessed from their length: they are paid for, too.
     """
 
     def __init__(self, *, streamed: bool) -> None:
         self.model = ""
         self.message = ""
+        self.refusal = ""
         self.complete = False
         self._streamed = streamed
         self._rest = b""
@@ -34,13 +37,14 @@ class Meter:
         self._rest = self._rest[-MOST_LINE_BYTES:]
         for line in lines:
             if line.startswith(b"data:"):
-                self.hear(_parse(line[5:]))
+                self.hear(parse_object(line[5:]))
 
     def close(self) -> None:
         """The body is at its end."""
         if not self._streamed:
-            document = _parse(self._rest)
+            document = parse_object(self._rest)
             self._opening(document)
+            self.refusal = error_type(document)
             self.complete = document.get("type") == "message"
 
     @property
@@ -68,6 +72,8 @@ class Meter:
             self._numbers.update({name: value for name, value in known.items() if value is not None})
         elif kind == "message_stop":
             self.complete = True
+        elif kind == "error":
+            self.refusal = error_type(event)
 
     def _opening(self, message: dict[str, Any]) -> None:
         self.message = str(message.get("id") or "")
@@ -75,7 +81,13 @@ class Meter:
         self._numbers = _object(message.get("usage"))
 
 
-def _parse(data: bytes) -> dict[str, Any]:
+def error_type(document: dict[str, Any]) -> str:
+    """The type of an error in the API's shape; empty for anything else."""
+    return str(_object(document.get("error")).get("type") or "") if document.get("type") == "error" else ""
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Empty where it is none."""
     try:
         return _object(json.loads(data))
     except (ValueError, RecursionError):

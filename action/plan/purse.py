@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 from action.money import Ledger, Usage
-from action.money.usage import most_tokens
 from action.plan.claude import MOST_OUTPUT_TOKENS
 from controlplane.errors import CallerError
 
@@ -33,8 +32,7 @@ class RunPurse:
 
     def write_off(self, size: int) -> None:
         """The most that it may have cost, so that the budget holds whatever became of it."""
-        usage = Usage(input_tokens=most_tokens(size), output_tokens=MOST_OUTPUT_TOKENS)
-        self._ledger.add("planner", self._model, usage, cost_usd=self._most(size))
+        self._ledger.write_off("planner", self._model, size, MOST_OUTPUT_TOKENS)
 
     def _most(self, size: int) -> Decimal:
         return self._ledger.table.most(self._model, size, MOST_OUTPUT_TOKENS)

@@ -5,6 +5,7 @@
 | 429, 529 | asked again after a short wait, then `LimitReached` with the time it named |
 | another 5xx, 408, 409, no connection | asked again, then OutsideError |
 | 401, 403 | CallerError: the key |
+| nothing, since this job's identity brought no token | what its exchange raised |
 | 402, or 400 about credit | CallerError: the account |
 | 404 | CallerError: the model |
 | 413, or 400 about the prompt's length | CallerError: the letter |
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from action.mending import FIXES
+from action.money.unanswered import has_left, may_have_begun
 from controlplane.errors import AicdError, BrokenPromise, CallerError, NotAllowed, OutsideError
 
 if TYPE_CHECKING:
@@ -66,6 +68,9 @@ def explain(error: Exception, attempt: int) -> tuple[AicdError, float | None]:
     import anthropic
     import httpx2
 
+    if isinstance(error.__cause__, AicdError):
+        unproven = error.__cause__
+        return unproven, 2.0**attempt if isinstance(unproven, OutsideError) else None
     if isinstance(error, anthropic.APIStatusError):
         return translate_status(error, datetime.datetime.now(datetime.UTC)), wait_before_retry(error, attempt)
     if isinstance(error, anthropic.APIConnectionError | httpx2.TransportError | ConnectionError):
@@ -74,19 +79,14 @@ def explain(error: Exception, attempt: int) -> tuple[AicdError, float | None]:
 
 
 def may_have_cost(error: BaseException) -> bool:
-    """Whether an answer may have been begun of which nothing came: not where the API itself refused, nor where the
-    question did not get as far. What stands in between may give up while the API goes on."""
+    """Whether an answer may have been begun of which nothing came."""
     import anthropic
-    import httpx2
 
     if isinstance(error, anthropic.APIStatusError):
-        return error.type is None and error.status_code >= 500
+        return may_have_begun(error.status_code, error.type)
     at = error.__cause__ if isinstance(error, anthropic.APIConnectionError) else error
-    return not isinstance(
-        at,
-        httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError
-        | httpx2.UnsupportedProtocol | httpx2.LocalProtocolError,
-    )  # fmt: skip
+    # What proves us is asked for before anything is sent.
+    return not isinstance(at, AicdError) and has_left(at)
 
 
 def translate_status(error: anthropic.APIStatusError, now: datetime.datetime) -> AicdError:

@@ -18,9 +18,10 @@ MILLION = Decimal(1_000_000)
 
 @dataclass(frozen=True)
 class Allowance:
-    """`document` is the request as it may be made, `most_usd` what it costs at most."""
+    """`document` is the request as it may be made, `tokens` how long its answer may be, `most_usd` what that costs."""
 
     document: dict[str, Any]
+    tokens: int
     most_usd: Decimal
 
 
@@ -32,12 +33,12 @@ def allow(document: dict[str, Any], size: int, left_usd: Decimal | None, table: 
     wanted = document.get("max_tokens")
     tokens = wanted if isinstance(wanted, int) and wanted >= 0 else 0
     if left_usd is None:
-        return Allowance(document, reading + tokens * output / MILLION)
+        return Allowance(document, tokens, reading + tokens * output / MILLION)
     affordable = math.floor((left_usd - reading) * MILLION / output) if output else tokens
     if affordable < min(tokens, LEAST_OUTPUT_TOKENS) or left_usd <= 0:
         return None
     shorter = min(tokens, affordable)
-    return Allowance(_shortened(document, shorter), reading + shorter * output / MILLION)
+    return Allowance(_shortened(document, shorter), shorter, reading + shorter * output / MILLION)
 
 
 def _shortened(document: dict[str, Any], tokens: int) -> dict[str, Any]:

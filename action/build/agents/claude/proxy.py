@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
@@ -23,12 +23,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from action.build.agents.claude.allowance import allow
+from action.build.agents.claude.bill import Bill
 from action.build.agents.claude.contents import count_hidden_tokens, find_foreign_work
 from action.build.agents.claude.key import API, Credential
 from action.build.agents.claude.limits import LimitSeen, find_resume_time
 from action.loopback import BoundedServer
 from action.money import Ledger
-from action.money.meter import Meter
+from action.money.meter import Meter, error_type, parse_object
 from action.money.usage import BYTES_PER_TOKEN
 from controlplane.errors import AicdError, CallerError
 
@@ -44,6 +45,9 @@ TIMEOUT = httpx.Timeout(600.0, connect=15.0)
 # So long may a message that was begun before the agent was stopped take to be counted; longer, and it is cut off.
 LONGEST_COUNTING_SECONDS = 10.0
 SPENT = "aicd: the budget of this run is spent"
+# Each call that is lost is counted at its highest price, so an agent does not go on asking for ever.
+MOST_LOST = 3
+LOST = f"aicd: {MOST_LOST} calls one after the other brought no answer; they are not asked again"
 
 
 @dataclass
@@ -78,7 +82,8 @@ class Proxy:
         self._lock = threading.Lock()
         # Deciding and keeping back the money are one step, else two calls at once would spend it twice.
         self._deciding = threading.Lock()
-        self._counting = 0
+        self._under_way: set[Bill] = set()
+        self._lost = 0
         self.patience_seconds = LONGEST_COUNTING_SECONDS
         self._idle = threading.Condition()
         self._server: _Server | None = None
@@ -103,11 +108,14 @@ class Proxy:
         self._client.close()
 
     def _await_counting(self) -> None:
-        """What is under way is paid for: let it be counted before anybody asks what was spent."""
+        """What is under way is paid for: let it be counted before anybody asks what was spent, as far as it came."""
         deadline = time.monotonic() + self.patience_seconds
         with self._idle:
-            while self._counting and time.monotonic() < deadline:
+            while self._under_way and time.monotonic() < deadline:
                 self._idle.wait(deadline - time.monotonic())
+            late = tuple(self._under_way)
+        for bill in late:
+            bill.settle()
 
     def take_facts(self) -> Facts:
         """What happened since the last time this was asked."""
@@ -128,91 +136,117 @@ class Proxy:
         except (ValueError, RecursionError, AssertionError):
             yield Refusal(400, "invalid_request_error", "The body is no JSON object.")
             return
-        counted = path == CALLS[0]
         foreign = find_foreign_work(document)
         if foreign:
             yield Refusal(400, "invalid_request_error", f"aicd: {foreign}")
             return
-        size = len(body) + BYTES_PER_TOKEN * count_hidden_tokens(document)
+        with ExitStack() as stack:
+            allowed = self._allow(stack, document, len(body), counted=path == CALLS[0])
+            if isinstance(allowed, Refusal):
+                yield allowed
+                return
+            asked, bill = allowed
+            sent = body if asked is document else json.dumps(asked).encode()
+            yield stack.enter_context(self._ask(path, query, headers, sent, bill))
+
+    def _allow(
+        self, stack: ExitStack, document: dict[str, Any], size: int, *, counted: bool
+    ) -> tuple[dict[str, Any], Bill] | Refusal:
+        """The question as it may be asked, and its bill, which is settled when the stack is left."""
+        if counted and self._lost >= MOST_LOST:
+            with self._lock:
+                self._facts.unreachable = True
+            return Refusal(502, "api_error", LOST)
+        size += BYTES_PER_TOKEN * count_hidden_tokens(document)
         with self._deciding:
             allowance = allow(document, size, self._ledger.left() if counted else None, self._ledger.table)
             if allowance is None:
                 with self._lock:
                     self._facts.refused_for_money = True
-                yield Refusal(400, "invalid_request_error", SPENT)
-                return
-            held = self._ledger.hold(allowance.most_usd)
+                return Refusal(400, "invalid_request_error", SPENT)
             if counted:
-                held.__enter__()
+                stack.enter_context(self._ledger.hold(allowance.most_usd))
+        model, fast = str(document.get("model", "")), document.get("speed") == "fast"
+        bill = Bill(self._ledger, model, size, allowance.tokens, fast, is_free=not counted)
+        stack.enter_context(self._counting(bill))
+        return allowance.document, bill
+
+    @contextmanager
+    def _counting(self, bill: Bill) -> Iterator[None]:
         with self._idle:
-            self._counting += 1
+            self._under_way.add(bill)
         try:
-            changed = allowance.document is not document
-            sent = json.dumps(allowance.document).encode() if changed else body
-            with self._ask(path, query, headers, sent, counted=counted) as passing:
-                try:
-                    yield passing
-                finally:
-                    if counted and isinstance(passing, Passing):
-                        self._count(passing)
+            yield
         finally:
-            if counted:
-                held.__exit__(None, None, None)
+            bill.settle()
+            if not bill.is_free:
+                with self._lock:
+                    self._lost = self._lost + 1 if bill.is_lost else 0
             with self._idle:
-                self._counting -= 1
+                self._under_way.discard(bill)
                 self._idle.notify_all()
 
     @contextmanager
-    def _ask(self, path: str, query: str, headers: Any, body: bytes, *, counted: bool) -> Iterator[Passing | Refusal]:
+    def _ask(self, path: str, query: str, headers: Any, body: bytes, bill: Bill) -> Iterator[Passing | Refusal]:
         sent = {name: headers[name] for name in PASSED_ON if headers.get(name)}
         sent |= {"accept-encoding": "identity"}
         url = f"{self._upstream}{path}" + (f"?{query}" if query else "")
         try:
-            response = self._send(url, sent, body)
+            response = self._send(url, sent, body, bill)
         except AicdError as error:
-            yield self._unproven(error)
+            yield self._unproven(error, counted=not bill.is_free)
             return
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
+            bill.break_off(error)
             with self._lock:
-                self._facts.unreachable = self._facts.unreachable or counted
+                self._facts.unreachable = self._facts.unreachable or not bill.is_free
             yield Refusal(502, "api_error", "The Claude API cannot be reached from this runner.")
             return
         try:
-            yield self._passing(response, counted=counted)
+            yield self._passing(response, bill)
         finally:
             response.close()
+            bill.meter.close()
+            if not bill.is_free:
+                with self._lock:
+                    self._facts.broken = response.status_code < 400 and not bill.meter.complete
 
-    def _send(self, url: str, sent: dict[str, str], body: bytes) -> httpx.Response:
+    def _send(self, url: str, sent: dict[str, str], body: bytes, bill: Bill) -> httpx.Response:
         """Once more where what proved us has ended and there is something newer."""
         for is_last in (False, True):
             proof = self._key.headers(sent.get("anthropic-beta", ""))
             request = self._client.build_request("POST", url, headers={**sent, **proof}, content=body)
+            bill.send()
             response = self._client.send(request, stream=True)
             if is_last or response.status_code != 401 or not self._key.renew(proof):
                 break
             response.close()
+            bill.refuse()
         return response
 
-    def _unproven(self, error: AicdError) -> Refusal:
+    def _unproven(self, error: AicdError, *, counted: bool) -> Refusal:
         """Nothing proves us any more: refused for good, or for as long as the exchange does not answer."""
         is_final = isinstance(error, CallerError)
-        with self._lock:
-            self._facts.unreachable = not is_final
-            self._facts.statuses += [401] if is_final else []
+        if counted:
+            with self._lock:
+                self._facts.unreachable = not is_final
+                self._facts.statuses += [401] if is_final else []
         kind = "authentication_error" if is_final else "api_error"
         return Refusal(401 if is_final else 502, kind, f"aicd: {error.message}")
 
-    def _passing(self, response: httpx.Response, *, counted: bool) -> Passing:
-        error = response.read()[:100_000] if response.status_code >= 400 else b""
+    def _passing(self, response: httpx.Response, bill: Bill) -> Passing:
+        error = _read_error(response)
+        told = error_type(parse_object(error))
+        streamed = "text/event-stream" in response.headers.get("content-type", "")
+        bill.answer(response.status_code, told, Meter(streamed=streamed))
         seen = None
         if response.status_code in (429, 529):
             seen = find_resume_time(response.status_code, response.headers, error, self._clock())
-        if counted:
+        if not bill.is_free:
             self._note(response.status_code, seen)
         waits_long = seen and (seen.resume_at - self._clock()).total_seconds() > LONGEST_WAIT_SECONDS and seen.is_told
-        streamed = "text/event-stream" in response.headers.get("content-type", "")
         hopeless = bool(waits_long) or response.status_code in (401, 403)
-        return Passing(response, Meter(streamed=streamed), error, hopeless=hopeless)
+        return Passing(response, bill.meter, error, hopeless=hopeless)
 
     def _note(self, status: int, seen: LimitSeen | None) -> None:
         with self._lock:
@@ -221,15 +255,6 @@ class Proxy:
             self._facts.statuses.append(status)
             if seen is not None or status < 400:
                 self._facts.limit = seen
-
-    def _count(self, passing: Passing) -> None:
-        meter = passing.meter
-        meter.close()
-        with self._lock:
-            self._facts.broken = passing.response.status_code < 400 and not meter.complete
-        usage = meter.usage
-        if usage is not None:
-            self._ledger.add("builder", meter.model, usage, meter.message)
 
 
 @dataclass
@@ -269,6 +294,16 @@ class Refusal:
 
     def body(self) -> bytes:
         return json.dumps({"type": "error", "error": {"type": self.kind, "message": self.message}}).encode()
+
+
+def _read_error(response: httpx.Response) -> bytes:
+    """The body of an answer that is a no, as far as it comes; empty of any other."""
+    if response.status_code < 400:
+        return b""
+    try:
+        return response.read()[:100_000]
+    except httpx.HTTPError:
+        return b""
 
 
 class _Server(BoundedServer):

@@ -159,6 +159,24 @@ def test_proxy_says_when_nothing_proves_it_any_more(
 
 
 @pytest.mark.parametrize(
+    ("status", "code", "exchanges"), [(400, "claude-identity-refused", 2), (503, "claude-identity-unavailable", 4)]
+)
+def test_planner_says_what_its_exchange_said_and_pays_nothing_for_what_was_never_sent(
+    job: Job, double: AnthropicDouble, url: str, status: int, code: str, exchanges: int
+) -> None:
+    trust(double, job, lifetime_seconds=29, refuses_with=status, refuses_from=2)
+    ledger = Ledger(ORGANIZATION, 100.0)
+    claude = Claude(job.credential(url, []), MODEL, RunPurse(ledger, MODEL), sleep=lambda _: None, url=url)
+    with pytest.raises(AicdError) as caught:
+        claude.ask([], [{"role": "user", "content": "Hi"}], SCHEMA)
+    claude.close()
+    assert caught.value.code == code
+    assert (double.received, ledger.entries()) == ([], ())
+    assert double.tokens is not None
+    assert double.tokens._asked == exchanges
+
+
+@pytest.mark.parametrize(
     ("rule", "told"),
     [
         ({"rule": "fdrl_01Other"}, "no such rule"),

@@ -17,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from action.build.agents.claude.allowance import allow
+from action.build.agents.claude.bill import Bill
 from action.build.agents.claude.contents import count_hidden_tokens, find_foreign_work
 from action.build.agents.claude.key import ClaudeKey
 from action.build.agents.claude.proxy import Proxy
@@ -24,6 +25,8 @@ from action.money import Ledger, Usage, load_prices
 from action.money.meter import Meter
 from local.doubles.anthropic import AnthropicDouble, Fault, Scenario, Step
 from tests.unit.action.build.claude.conftest import REAL_KEY, RUN_ID
+from tests.unreliable import KINDS, Unreliable
+from tests.unreliable import Fault as Spoiled
 
 ASKED: dict[str, Any] = {
     "model": "claude-opus-5-5",
@@ -249,9 +252,86 @@ def test_call_under_way_is_counted_before_the_proxy_has_ended(
         with open_proxy() as (proxy, client):
             headers = {"x-api-key": proxy.token, **VERSION}
             pool.submit(httpx.post, f"{proxy.address}/v1/messages", json=ASKED, headers=headers, trust_env=False)
-            while not proxy._counting:
+            while not proxy._under_way:
                 time.sleep(0.01)
         assert client.ledger.spent() == Decimal("0.008")
+
+
+@pytest.fixture
+def unreliable(running: tuple[AnthropicDouble, str]) -> Iterator[Unreliable]:
+    between = Unreliable(running[1])
+    yield between
+    between.close()
+
+
+# What the API itself refused and what never got there is free; so is a redirection, for nobody was asked.
+FREE = ("refused", "429", "302")
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["stream", "document"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_call_that_was_sent_and_brought_nothing_is_counted_at_the_most_it_may_have_cost(
+    open_proxy: Callable[..., Any], unreliable: Unreliable, monkeypatch: pytest.MonkeyPatch, kind: str, streams: bool
+) -> None:
+    monkeypatch.setattr("action.build.agents.claude.proxy.TIMEOUT", httpx.Timeout(0.4))
+    ask = {**ASKED, "stream": streams}
+    with open_proxy(upstream=unreliable.url) as (_, client), unreliable.failing(Spoiled(kind)):
+        client.post("/v1/messages", json=ask)
+    most = client.ledger.table.most(ASKED["model"], len(httpx.Request("POST", "http://x", json=ask).content), 1000)
+    begun = streams and kind in ("hang-in-body", "truncated")
+    spent = client.ledger.spent()
+    assert spent == 0 if kind in FREE else 0 < spent < most if begun else spent == most
+    assert client.ledger.left() == 1 - spent
+    assert len(client.ledger.entries()) == (0 if kind in FREE else 1)
+
+
+@pytest.mark.parametrize("fault", [Fault(status=500), Fault(status=529), Fault(kind="limit-text")])
+def test_call_that_the_api_refused_costs_nothing(
+    open_proxy: Callable[..., Any], running: tuple[AnthropicDouble, str], fault: Fault
+) -> None:
+    running[0].set_script(Scenario(steps=(Step(fault=fault),)))
+    with open_proxy() as (_, client):
+        assert client.post("/v1/messages", json=ASKED).status_code >= 400
+    assert client.ledger.entries() == ()
+
+
+def test_error_of_the_api_at_the_begin_of_a_stream_costs_nothing() -> None:
+    meter = Meter(streamed=True)
+    meter.feed(b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"x"}}\n\n')
+    bill = Bill(Ledger(RUN_ID, 1.0), "m", 300, 1000)
+    bill.send()
+    bill.answer(200, "", meter)
+    bill.settle()
+    assert (meter.refusal, bill.is_lost, bill.ledger.entries()) == ("overloaded_error", False, ())
+
+
+def test_calls_that_are_lost_are_not_made_for_ever(open_proxy: Callable[..., Any], unreliable: Unreliable) -> None:
+    with open_proxy(upstream=unreliable.url) as (proxy, client):
+        with unreliable.failing(Spoiled("503")):
+            answers = [client.post("/v1/messages", json=ASKED) for _ in range(5)]
+        assert len(unreliable.spoiled) == 3
+        assert proxy.take_facts().unreachable
+    assert [one.status_code for one in answers] == [503, 503, 503, 502, 502]
+    assert answers[-1].headers["x-should-retry"] == "false"
+    assert len(client.ledger.entries()) == 3
+
+
+def test_call_that_is_not_waited_for_any_more_is_counted_before_the_proxy_has_ended(
+    open_proxy: Callable[..., Any], unreliable: Unreliable
+) -> None:
+    with ThreadPoolExecutor(1) as pool, unreliable.failing(Spoiled("hang-before-headers")):
+        with open_proxy(upstream=unreliable.url) as (proxy, client):
+            proxy.patience_seconds = 0.1
+            headers = {"x-api-key": proxy.token, **VERSION}
+            pool.submit(httpx.post, f"{proxy.address}/v1/messages", json=ASKED, headers=headers, trust_env=False)
+            while not unreliable.spoiled:
+                time.sleep(0.01)
+        told = client.ledger.entries()
+        unreliable._over.set()
+        while proxy._under_way:
+            time.sleep(0.01)
+    assert len(told) == 1
+    assert client.ledger.entries() == told
 
 
 PAGE = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
