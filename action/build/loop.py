@@ -8,8 +8,8 @@ from functools import partial
 from action.build.agents.seam import Attempt
 from action.build.job import BuildJob, Judged, Progress, State
 from action.build.task import write_feedback
-from action.build.working import let_work
-from action.gitrepo.protected import LEAK, changed_files
+from action.build.working import let_work, look_at
+from action.gitrepo.protected import LEAK, Refusal, changed_files
 from action.gitrepo.workspace import Taken, tree_of
 from action.journal import now
 from action.run import BuildOutcome, Iteration
@@ -49,17 +49,24 @@ def build_change(job: BuildJob) -> tuple[BuildOutcome, Change | None]:
 
     Raises what the world outside raised where there is no work yet; work that is there is never thrown away for it.
     """
-    begin = job.begin or Progress(job.run.base)
-    state = State(
-        taken=Taken(head=begin.head, seen=begin.head),
-        deadline=job.clock() + job.limits.seconds,
-        feedback=begin.feedback,
-        made=begin.made,
-        is_judged=begin.is_judged,
-    )
+    state = _begin(job)
     rounds = job.limits.iterations if job.agent.repeats else 1
     ended, reason = _rounds(job, state, rounds)
     return _conclude(job, state, ended, reason)
+
+
+def _begin(job: BuildJob) -> State:
+    """What an earlier run left is searched anew: this one may know secrets that that one did not."""
+    begin = job.begin or Progress(job.run.base)
+    taken, refusals = look_at(job, Taken(head=begin.head, seen=begin.head))
+    return State(
+        taken=taken,
+        deadline=job.clock() + job.limits.seconds,
+        feedback=begin.feedback,
+        made=begin.made,
+        is_judged=begin.is_judged and not _holds_secret(refusals),
+        refusals=refusals,
+    )
 
 
 def _rounds(job: BuildJob, state: State, rounds: int) -> Over:
@@ -91,7 +98,7 @@ def _look_first(job: BuildJob, state: State) -> Over | None:
     if state.taken.head == job.run.base:
         return None
     judged = job.judge(_change(job, state.taken.head), state.made, state.deadline - job.clock())
-    if judged.verdict.result is Result.PASSED:
+    if judged.verdict.result is Result.PASSED and not state.refusals:
         return "met", "what an earlier run left meets the Definition of Done"
     _feed_back(job, state, judged, state.made)
     return None
@@ -134,9 +141,12 @@ def _attempt(job: BuildJob, state: State, number: int, left: float, *, is_last: 
 def _keep(job: BuildJob, state: State) -> None:
     """From here on another run loses nothing of this attempt. An agent that works once does it again at no cost."""
     has_left = state.taken.head != job.run.base or bool(state.last and state.last.session)
-    leaks = any(one.code == LEAK for one in state.refusals)
-    if job.agent.repeats and has_left and not leaks:
+    if job.agent.repeats and has_left and not _holds_secret(state.refusals):
         job.keep(state.progress())
+
+
+def _holds_secret(refusals: tuple[Refusal, ...]) -> bool:
+    return any(one.code == LEAK for one in refusals)
 
 
 def _judge(job: BuildJob, state: State, number: int) -> tuple[Judged | None, Over | None]:

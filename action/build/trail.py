@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from action.build.agents.claude.session import Session
@@ -11,6 +11,7 @@ from action.build.agents.seam import Agent
 from action.build.archive import MOST_ASKED, MOST_FEEDBACK, Left, pack_archive
 from action.build.job import Progress
 from action.context import Context
+from action.gitrepo.leaks import leaks_on_the_way
 from action.run import Run
 from controlplane.errors import AicdError
 
@@ -48,10 +49,10 @@ class Trail:
         if store is None or not self.run.controlled:
             return {}
         said = (self._session.transcript if self._session else None) or b""
-        left = self._left(progress)
-        if self._kept == (left, said):
-            return self._named
         try:
+            left = self._left(self._without_secrets(progress))
+            if self._kept == (left, said):
+                return self._named
             archive = pack_archive(self.context.folder.repository, left, self._clean(said))
             path = store.put_session(self.run.sprint_id, self.run.run_id, archive, self._named.get("path", ""))
         except AicdError as error:
@@ -60,6 +61,15 @@ class Trail:
         self._kept = left, said
         self._named = {"path": path, "agent": left.agent, "session": left.session}
         return self._named
+
+    def _without_secrets(self, progress: Progress) -> Progress:
+        """Every commit of an archive is read by whoever may read the bucket, so a history that holds a secret stays
+        here, and another run begins with what was said alone. The loop keeps none; nothing here relies on it."""
+        base, secrets = self.run.base, self.context.kept_out()
+        if progress.head == base or not leaks_on_the_way(self.context.folder.repository, base, progress.head, secrets):
+            return progress
+        self.context.console.warning("The work so far holds a secret of this run, so it is not kept for another one.")
+        return replace(progress, head=base)
 
     @property
     def _session(self) -> Session | None:

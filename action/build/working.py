@@ -6,7 +6,7 @@ from action.build.agents.seam import Attempt, Task
 from action.build.job import BuildJob, State
 from action.build.task import write_task
 from action.gitrepo.leaks import leaks_on_the_way
-from action.gitrepo.protected import Refusal, find_refusals, touched_on_the_way
+from action.gitrepo.protected import LEAK, Refusal, find_refusals, touched_on_the_way
 from action.gitrepo.workspace import Taken, commit_tree, take_work, tree_of
 from controlplane.errors import CallerError
 
@@ -35,23 +35,27 @@ def let_work(job: BuildJob, state: State, number: int, left: float) -> tuple[Att
         trouble = Refusal(code=error.code, path="", reason=str(error))
         state.refusals = (trouble, *_find_refusals(job, state.taken.head))
         return attempt, str(error)
-    state.taken = _settle(job, taken)
-    if state.taken.head == job.run.base and attempt.is_in_place:
-        state.taken = Taken(head=_unchanged(job), seen=taken.seen)
-    state.refusals = _find_refusals(job, state.taken.head)
+    if taken.head == job.run.base and attempt.is_in_place:
+        taken = Taken(head=_unchanged(job), seen=taken.seen)
+    state.taken, state.refusals = look_at(job, taken)
     return attempt, ""
 
 
-def _settle(job: BuildJob, taken: Taken) -> Taken:
-    """A history that went through what may not be pushed and left it again becomes one commit, so that it can be."""
+def look_at(job: BuildJob, taken: Taken) -> tuple[Taken, tuple[Refusal, ...]]:
+    """The work as it may be kept, and what may not be pushed of it.
+
+    A history that went through what may not be pushed and left it again becomes one commit, so that it can be. One that
+    went through a secret becomes one whatever else is wrong with it: it is kept for other runs before it is pushed.
+    """
+    refusals = _find_refusals(job, taken.head)
+    if taken.head == job.run.base or any(one.code == LEAK for one in refusals):
+        return taken, refusals
     between = (job.repository, job.run.base, taken.head)
-    if _find_refusals(job, taken.head):
-        return taken
-    if not touched_on_the_way(*between) and not leaks_on_the_way(*between, job.secrets()):
-        return taken
+    if not leaks_on_the_way(*between, job.secrets()) and (refusals or not touched_on_the_way(*between)):
+        return taken, refusals
     tree = tree_of(job.repository, taken.head)
     head = commit_tree(job.repository, tree, job.run.base, _message(job, 0), job.run.trailers())
-    return Taken(head=head, seen=taken.seen)
+    return Taken(head=head, seen=taken.seen), refusals
 
 
 def _find_refusals(job: BuildJob, head: str) -> tuple[Refusal, ...]:

@@ -27,6 +27,7 @@ from controlplane.evidence import Evidence, EvidenceFile, TestCase
 from controlplane.plan import AcceptanceLine, Sprint, Story
 from controlplane.spec import Spec
 from controlplane.verdict import Criterion, Verdict
+from tests.unit.action.conftest import run_git
 
 Judge = Callable[[Change, int, float], Judged]
 RUN_ID = "3f2b1c4d-0000-4000-8000-000000000001"
@@ -216,6 +217,43 @@ def test_secret_goes_back_to_the_agent_unnamed_and_leaves_no_trace(loop: Loop, a
     assert change is not None
     assert SECRET not in text(change.repository, "log", "-p", f"{change.base}..{change.head}")
     assert SECRET not in agent.told[1].feedback + (area / "run" / "events.jsonl").read_text()
+
+
+def commit_and_take_out(root: Path) -> None:
+    """A commit of the agent's own holds the secret, and its files do not any more; they hold something else."""
+    write("a.py", f"x = '{SECRET}'\n")(root)
+    run_git(root, "add", "-A")
+    run_git(root, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "Configure it")
+    write("a.py", "import os\n")(root)
+    write(".github/x.yml")(root)
+
+
+def test_secret_of_an_earlier_commit_is_kept_for_no_run_whatever_else_is_refused(loop: Loop) -> None:
+    kept: list[Progress] = []
+    outcome, change = loop(
+        Script(commit_and_take_out), judge_by("a.py"), secrets=lambda: (SECRET,), keep=kept.append, iterations=1
+    )
+    assert [one.code for one in outcome.refusals] == ["protected-path"]
+    assert change is not None
+    assert [one.head for one in kept] == [change.head]
+    assert SECRET not in text(change.repository, "log", "-p", f"{change.base}..{change.head}")
+
+
+def test_work_of_an_earlier_run_is_searched_for_what_this_one_knows(loop: Loop, area: Path) -> None:
+    leaking = write("a.py", f"x = '{SECRET}'\n")
+    _, change = loop(Script(leaking, attempt=Attempt(ending="paused", session="s")), judge_by("a.py"))
+    assert change is not None
+    kept: list[Progress] = []
+    begin = Progress(change.head, "go on", made=1)
+    given: dict[str, Any] = {"begin": begin, "secrets": lambda: (SECRET,), "keep": kept.append}
+    stopped, _ = loop(Script(nothing), judge_by("a.py"), ask=lambda: "out-of-money", **given)
+    assert ([one.code for one in stopped.refusals], kept) == (["secret"], [])
+    agent = Script(nothing, write("a.py", "import os\n"))
+    outcome, change = loop(agent, judge_by("a.py"), **given)
+    assert "refused `a.py` (secret)" in agent.told[0].feedback
+    assert (outcome.ended, outcome.refusals) == ("met", ())
+    assert change is not None
+    assert SECRET not in text(change.repository, "log", "-p", f"{change.base}..{change.head}")
 
 
 def test_secret_that_stays_is_a_refusal_also_when_the_next_work_cannot_be_taken(loop: Loop) -> None:

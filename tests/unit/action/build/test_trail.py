@@ -25,6 +25,7 @@ from action.settings import GitHubContext, Settings
 from action.toolserver.desk import Question
 from controlplane.change import Change
 from controlplane.errors import CallerError, Conflict, OutsideError
+from tests.unit.action.conftest import run_git
 
 BASE = "1" * 40
 RUN = Run(
@@ -112,6 +113,33 @@ def test_what_was_said_and_done_is_in_the_archive_that_is_named(context: Context
     assert (left.feedback, left.made, left.is_judged, left.asked) == ("mend it", 2, False, ("Which?",))
     assert archive.transcript == b"said\n"
     assert store.named == [{"path": f"sprint/{RUN.run_id}.1", "agent": "claude", "session": "s-1"}]
+
+
+@pytest.mark.usefixtures("origin")
+def test_history_that_holds_a_secret_is_in_no_archive(area: Path, log: io.StringIO) -> None:
+    folder = RunFolder(area / "run")
+    folder.prepare()
+    secret = "ghs_canary_a1b2c3d4e5"
+    context = Context("build", Settings(), folder, Console(GitHubContext(), (secret,), log))
+    clone = area / "clone"
+    base = run_git(clone, "rev-parse", "HEAD")
+    heads = []
+    for content in (secret, "clean"):
+        (clone / "a.txt").write_text(content)
+        run_git(clone, "add", "-A")
+        run_git(clone, "commit", "-qm", "Work")
+        heads.append(run_git(clone, "rev-parse", "HEAD"))
+    run_git(area, "clone", "-q", "--bare", str(clone), str(folder.repository))
+    store = Store()
+    context.__dict__["store"] = store
+    trail = Trail(context, RUN.model_copy(update={"base": base}), Worker())
+    for head in heads:
+        assert trail.keep(Progress(head, "go on", made=1))
+    archive = unpack_archive(store.stored[0])
+    assert archive is not None
+    assert (archive.left.head, archive.bundle, archive.left.feedback) == (base, b"", "go on")
+    assert len(store.stored) == 1
+    assert "holds a secret of this run" in log.getvalue()
 
 
 def test_feedback_that_is_too_long_to_hand_on_is_cut(context: Context) -> None:
