@@ -53,8 +53,13 @@ class Remembered:
             measuring = self._measuring.setdefault(tree, threading.Lock())
             self._wanted[tree] += 1
 
+        given_up = threading.Event()
+
         def is_unwanted() -> bool:
-            return is_over() and self._wanted[tree] == 1
+            """For good: once it was said, the measurement is cut short, whoever comes after that."""
+            if is_over() and self._wanted[tree] == 1:
+                given_up.set()
+            return given_up.is_set()
 
         try:
             with measuring:

@@ -88,6 +88,33 @@ def test_check_that_nobody_waits_for_is_stopped_and_forgotten(changes: list[Chan
     assert slow.begun == ["check-1", "1"]
 
 
+def test_loop_that_comes_when_a_check_was_cut_short_measures_by_itself(changes: list[Change]) -> None:
+    """The measurement was told that nobody waits, and ends with a no that means nothing."""
+    begun: list[str] = []
+    cut, let_go = threading.Event(), threading.Event()
+
+    def measure(_change: Change, name: str, _seconds: float, is_over: Callable[[], bool]) -> Judged:
+        begun.append(name)
+        if name == "check-1":
+            assert is_over()
+            cut.set()
+            let_go.wait(SECONDS)
+        return Judged(NOTHING_JUDGED, Evidence())
+
+    answers = iter([False])
+    judge = Remembered(measure)
+    with ThreadPoolExecutor(2) as pool:
+        check = pool.submit(judge, changes[0], "check-1", 60.0, lambda: next(answers, True))
+        wait_for(cut.is_set)
+        loop = pool.submit(judge, changes[1], "1", 60.0)
+        wait_for(lambda: 2 in judge._wanted.values())
+        let_go.set()
+        with pytest.raises(Abandoned):
+            check.result(SECONDS)
+        loop.result(SECONDS)
+    assert begun == ["check-1", "1"]
+
+
 def test_check_that_the_loop_waits_for_goes_on_without_its_agent(changes: list[Change]) -> None:
     slow, over = Slow(), threading.Event()
     judge = Remembered(slow)
