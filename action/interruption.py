@@ -38,8 +38,9 @@ class Interruption:
     @contextmanager
     def held(self) -> Iterator[None]:
         """The block asks `came` by itself, at least every second."""
-        before, self._is_held = self._is_held, True
+        before = self._is_held
         try:
+            self._is_held = True
             yield
         finally:
             self._is_held = before
@@ -47,8 +48,10 @@ class Interruption:
     @contextmanager
     def let_through(self) -> Iterator[None]:
         """A part of a held block that may be broken off anywhere: raises KeyboardInterrupt, also at its begin."""
-        before, self._is_held = self._is_held, False
+        before = self._is_held
         try:
+            # Inside, for a signal may come behind any statement, and what is held has to stay so.
+            self._is_held = False
             if self.came:
                 raise KeyboardInterrupt
             yield

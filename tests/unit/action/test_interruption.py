@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 import pytest
 
+from action import interruption as interruption_module
 from action.interruption import Interruption
 
 
@@ -44,6 +48,30 @@ def test_person_who_presses_again_is_obeyed(interruption: Interruption) -> None:
         send(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
+
+
+def test_what_is_held_stays_held_wherever_a_signal_meets_a_part_that_may_be_broken_off(
+    interruption: Interruption,
+) -> None:
+    """A signal may come behind every line of it."""
+    heard: list[int] = []
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        is_there = frame.f_code.co_filename == interruption_module.__file__ and frame.f_code.co_name == "let_through"
+        if is_there and event == "line" and not interruption._is_held and not heard:
+            heard.append(frame.f_lineno)
+            send(signal.SIGINT)
+        return trace
+
+    with interruption.held():
+        sys.settrace(trace)
+        try:
+            with pytest.raises(KeyboardInterrupt), interruption.let_through():
+                pytest.fail("the signal came before")
+        finally:
+            sys.settrace(None)
+        assert heard
+        assert interruption._is_held
 
 
 def test_part_that_may_be_broken_off_is(interruption: Interruption) -> None:
