@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from action.build.agents.claude.executable import ClaudeCode, find_claude, reachable_copy
 from action.build.agents.claude.invocation import (
@@ -42,7 +42,7 @@ from action.build.mcpconfig import (
 )
 from action.build.mcpconfig.servers import OWN_NAME
 from action.build.telling import Teller
-from action.money import Ledger
+from action.money import Entry, Ledger
 from action.prompts import prompt_hash
 from action.toolserver.entry import mcp_entry
 from action.toolserver.host import ToolHost
@@ -107,7 +107,6 @@ class ClaudeAgent:
     def work(self, task: Task) -> Attempt:
         """Raises OutsideError when a required MCP server does not answer, before anything is spent."""
         settings = self._settings
-        spent_before = settings.ledger.spent("builder")
         entries_before = len(settings.ledger.entries("builder"))
         program = reachable_copy(self.claude, settings.cache_dir)
         interpreter = find_interpreter(settings.cache_dir)
@@ -126,17 +125,20 @@ class ClaudeAgent:
                 self.session = Session(str(uuid.uuid4()))
                 message = _first_message(task)
                 judged, ended = self._run(work, message)
-        after = states_after(settings.mcp, states, servers_of(ended.told.opening))
         entries = settings.ledger.entries("builder")[entries_before:]
-        cost = settings.ledger.spent("builder") - spent_before
-        said_usd = _number(ended.result.get("total_cost_usd"))
-        own_usd, self.session.told_usd = max(said_usd - self.session.told_usd, 0.0), said_usd or self.session.told_usd
+        return self._attempt(work, isolation, message, judged, ended, entries)
+
+    def _attempt(
+        self, work: _Work, isolation: str, message: str, judged: Judgement, ended: Ended, entries: tuple[Entry, ...]
+    ) -> Attempt:
+        settings = self._settings
+        after = states_after(settings.mcp, work.states, servers_of(ended.told.opening))
         return Attempt(
             ending=judged.ending,
             reason=settings.redact(judged.reason),
             exit_code=ended.process.exit_code,
             model=next((entry.model for entry in reversed(entries)), str(ended.told.opening.get("model") or "")),
-            cost_usd=float(cost),
+            cost_usd=float(sum(entry.cost_usd for entry in entries)),
             input_tokens=sum(one.input_tokens + one.cache_read_tokens + one.cache_write_tokens for one in entries),
             output_tokens=sum(one.output_tokens for one in entries),
             isolation=isolation,
@@ -150,24 +152,36 @@ class ClaudeAgent:
                 *([CANNOT_TEST] if settings.desk is not None and work.host is None else []),
                 *(_line(state) for state in after),
             ),
-            details={
-                "outcome": judged.name,
-                "claude_code": self.claude.version,
-                # Together they are all that it was told: who it is, and what was asked of it this time.
-                "prompt_sha256": prompt_hash(self._system),
-                "message_sha256": prompt_hash(message),
-                "tools": dict(ended.told.tools.most_common(50)),
-                "files": [_inside(path, task.repository) for path in ended.told.files[:200]],
-                "denied": ended.denials,
-                "calls": ended.facts.calls,
-                "retries": ended.told.retries,
-                "turns": ended.result.get("num_turns"),
-                # By the program's own count, this attempt alone: its total counts on over resumes.
-                "cost_usd_by_the_program": round(own_usd, 6),
-                "mcp_servers": [state.model_dump(mode="json", exclude={"tools"}) for state in after],
-                "decisions": [one.title for one in settings.desk.decisions] if settings.desk else [],
-            },
+            details=self._details(work, message, judged, ended, after),
         )
+
+    def _details(
+        self, work: _Work, message: str, judged: Judgement, ended: Ended, after: tuple[ServerState, ...]
+    ) -> dict[str, Any]:
+        desk, repository = self._settings.desk, work.task.repository
+        return {
+            "outcome": judged.name,
+            "claude_code": self.claude.version,
+            # Together they are all that it was told: who it is, and what was asked of it this time.
+            "prompt_sha256": prompt_hash(self._system),
+            "message_sha256": prompt_hash(message),
+            "tools": dict(ended.told.tools.most_common(50)),
+            "files": [_inside(path, repository) for path in ended.told.files[:200]],
+            "denied": ended.denials,
+            "calls": ended.facts.calls,
+            "retries": ended.told.retries,
+            "turns": ended.result.get("num_turns"),
+            # By the program's own count, this attempt alone: its total counts on over resumes.
+            "cost_usd_by_the_program": round(self._take_own_usd(ended), 6),
+            "mcp_servers": [state.model_dump(mode="json", exclude={"tools"}) for state in after],
+            "decisions": [one.title for one in desk.decisions] if desk else [],
+        }
+
+    def _take_own_usd(self, ended: Ended) -> float:
+        """Of the program's total what came since this was last asked; the session keeps the total."""
+        said, told = _number(ended.result.get("total_cost_usd")), self.session.told_usd
+        self.session.told_usd = said or told
+        return max(said - told, 0.0)
 
     def _open(
         self,
