@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from action.publish.pullrequest import find_open, translated, words_of
+from action.publish.pullrequest import list_open, translated, words_of
 
 if TYPE_CHECKING:
     from github.Repository import Repository
@@ -33,13 +33,13 @@ def ask_to_merge(repository: Repository, number: int, commit: str) -> str:
 
 
 def take_back_merge(repository: Repository, name: str, branch: str) -> bool:
-    """Before a change that failed is pushed over one that passed. Raises our errors: then it must not be pushed."""
-    with translated(name):
-        there = find_open(repository, name.split("/")[0], branch)
-        if there is None or not there.auto_merge:
-            return False
-        there.disable_automerge()
-        return True
+    """Before a change that failed is pushed over one that passed; whoever asked for the merge, and into which branch.
+    Raises our errors: then it must not be pushed."""
+    with translated(name, "look at the pull requests of"):
+        merging = [one for one in list_open(repository, name.split("/")[0], branch) if one.auto_merge]
+        for one in merging:
+            one.disable_automerge()
+    return bool(merging)
 
 
 def _method(repository: Repository) -> str:

@@ -62,8 +62,13 @@ def open_pull_request(repository: Repository, name: str, wanted: Wanted) -> Open
 
 def find_open(repository: Repository, owner: str, head: str) -> PullRequest | None:
     """The open pull request of this branch, whoever wrote it. Raises PyGithub's errors."""
+    return next(iter(list_open(repository, owner, head)), None)
+
+
+def list_open(repository: Repository, owner: str, head: str) -> list[PullRequest]:
+    """All of them: a branch may have one for each target. Raises PyGithub's errors."""
     found = repository.get_pulls(state="open", head=f"{owner}:{head}")
-    return next((one for one in found if one.head.ref == head), None)
+    return [one for one in found if one.head.ref == head]
 
 
 def _update(there: PullRequest, wanted: Wanted) -> Opened:
@@ -101,7 +106,7 @@ def _create(repository: Repository, owner: str, wanted: Wanted) -> Opened:
 
 
 @contextmanager
-def translated(repository: str) -> Iterator[None]:
+def translated(repository: str, wish: str = "open a pull request in") -> Iterator[None]:
     """PyGithub's and its transport's exceptions as ours; the answer's body is never passed on."""
     from github import GithubException
     from requests import RequestException
@@ -109,16 +114,16 @@ def translated(repository: str) -> Iterator[None]:
     try:
         yield
     except GithubException as error:
-        raise _as_ours(error.status, error.data, repository) from error
+        raise _as_ours(error.status, error.data, repository, wish) from error
     except RequestException as error:
         raise OutsideError("GitHub could not be reached.", "Run again.", "github-unreachable") from error
 
 
-def _as_ours(status: int, data: Any, repository: str) -> AicdError:
+def _as_ours(status: int, data: Any, repository: str, wish: str) -> AicdError:
     said = words_of(data)
     if status in (401, 403):
         fix = "Give `github-token` the permission `pull-requests: write`, and allow Actions to create pull requests."
-        return NotAllowed(f"GitHub did not let us open a pull request in {repository} ({status}: {said}).", fix)
+        return NotAllowed(f"GitHub did not let us {wish} {repository} ({status}: {said}).", fix)
     if status == 404:
         return NotFound(f"GitHub knows no repository {repository} for this token.", "Check `target-repository`.")
     if status == 422:

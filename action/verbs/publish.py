@@ -35,7 +35,7 @@ from action.publish.trace import trace_acceptance
 from action.publish.upload import upload
 from action.run import BuildOutcome, Failure, Published, Run
 from controlplane.change import EMPTY_TREE, Change
-from controlplane.errors import AicdError
+from controlplane.errors import AicdError, NotAllowed
 from controlplane.evidence import Evidence
 from controlplane.plan import Sprint
 from controlplane.report import ArtifactNote, Earlier, Report, summarise
@@ -216,15 +216,21 @@ def _push(context: Context, started: Run, change: Change) -> None:
 
 
 def _take_back_merge(context: Context, started: Run, report: Report) -> None:
-    """Work that failed is never pushed into a pull request that would merge it."""
-    if not context.settings.target.auto_merge or report.result is Result.PASSED:
+    """Work that failed is never pushed into a pull request that would merge it, whatever this run was told: an earlier
+    one may have been told otherwise, and a reviewer may have asked for it by hand."""
+    target = context.settings.target
+    token = target.github_token.get_secret_value()
+    if report.result is Result.PASSED or not (token and _is_web(started.remote_url)):
         return
-    if _why_no_pull_request(context, started):
-        return
-    token = context.settings.target.github_token.get_secret_value()
     repository = connect(context.settings.github.api_url, token, started.repository)
-    if take_back_merge(repository, started.repository, started.branch):
-        context.console.say("Its pull request does not merge by itself any more.")
+    try:
+        if take_back_merge(repository, started.repository, started.branch):
+            context.console.say("Its pull request does not merge by itself any more.")
+    except NotAllowed as error:
+        if target.pull_request != "none":
+            raise
+        # A token that is only to push may not be able to look.
+        context.console.warning(f"Whether a pull request of the branch merges by itself cannot be seen: {error}")
 
 
 def _ask_to_merge(context: Context, report: Report, repository: Repository, opened: Opened) -> str:

@@ -252,6 +252,44 @@ def test_change_that_passed_merges_by_itself_until_one_fails(
     assert after["head"]["sha"] != first["head"]["sha"]
 
 
+@pytest.mark.parametrize("told", [{"AICD_AUTO_MERGE": "false"}, {"AICD_AUTO_MERGE": "", "AICD_PULL_REQUEST": "none"}])
+def test_change_that_failed_merges_by_itself_for_nobody(
+    github: Double, make: Make, deliver: Callable[..., dict[str, Any]], told: dict[str, str]
+) -> None:
+    """Also where this run was not asked to merge: an earlier one was, or a reviewer did it by hand."""
+    name, _ = make(**READY)
+    assert deliver(name)["note"] == WAITS
+    first = pull(github, name)
+    failed = deliver(name, needed=9, **told)
+    assert "does not merge by itself any more" in failed["said"]
+    after = pull(github, name)
+    assert (after["number"], after["auto_merge"]) == (first["number"], None)
+    assert after["head"]["sha"] != first["head"]["sha"]
+
+
+def test_failed_change_is_pushed_by_a_token_that_may_only_push(
+    github: Double, make: Make, deliver: Callable[..., dict[str, Any]]
+) -> None:
+    name, _ = make(**READY)
+    weak = github.control("tokens", permissions={"contents": "write"})["token"]
+    failed = deliver(name, needed=9, AICD_AUTO_MERGE="", AICD_PULL_REQUEST="none", AICD_GITHUB_TOKEN=weak)
+    assert "did not let us look at the pull requests of" in failed["said"]
+    assert "pull request was asked for" in failed["note"]
+
+
+def test_it_is_taken_back_from_every_pull_request_of_the_branch(github: Double, make: Make) -> None:
+    name, head = make(**READY)
+    bare = github.state / "repos" / f"{name}.git"
+    subprocess.run(["git", "-C", str(bare), "branch", "release", "main"], check=True)
+    repository = connect(github.url, TOKEN, name)
+    numbers = [
+        repository.create_pull(title="S1", body="", head="work", base=base).number for base in ("main", "release")
+    ]
+    assert [ask_to_merge(repository, number, head) for number in numbers] == [WAITS] * 2
+    assert take_back_merge(repository, name, "work") is True
+    assert [repository.get_pull(number).auto_merge for number in numbers] == [None] * 2
+
+
 def test_repository_that_does_not_allow_it_gets_its_pull_request_and_a_note(
     github: Double, make: Make, deliver: Callable[..., dict[str, Any]]
 ) -> None:
