@@ -22,6 +22,7 @@ import json
 import os
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ class CommandAgent:
         self._command = command
         self._cache_dir = cache_dir
         self._settings = settings or CommandSettings()
+        self._asked: Counter[str] = Counter()
 
     def work(self, task: Task) -> Attempt:
         needed = [task.repository, *_paths_in(self._command)]
@@ -132,7 +134,9 @@ class CommandAgent:
         if python is None:
             return None
         desk.next_attempt()
-        return OwnServer(stack.enter_context(ToolHost(desk, self._settings.redact)), python)
+        stack.callback(desk.end_attempt)
+        host = ToolHost(desk, self._settings.redact, asked=self._asked)
+        return OwnServer(stack.enter_context(host), python)
 
     def _clean(self, output: bytes, server: OwnServer | None) -> bytes:
         """Byte for byte what it printed, without secrets, and without a token that would only alarm whoever reads."""

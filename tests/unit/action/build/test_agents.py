@@ -24,6 +24,7 @@ from action.run import Run
 from action.runfolder import RunFolder
 from action.settings import AgentInputs, GitHubContext
 from action.toolserver.rundesk import RunDesk
+from action.toolserver.tools import TOOLS
 from controlplane.errors import CallerError, UsageError
 from controlplane.plan import Sprint
 from controlplane.spec import Spec, SpecFile
@@ -189,6 +190,16 @@ server.kill()
 
 
 def call_tool(task: Task, area: Path, tool: str, arguments: str) -> Attempt:
+    return agent_calling(area, desk_of(area), tool, arguments).work(task)
+
+
+def agent_calling(area: Path, desk: RunDesk, tool: str, arguments: str) -> CommandAgent:
+    script = area / "ask.py"
+    script.write_text(ASK_TOOLS.replace("TOOL", repr(tool)).replace("ARGUMENTS", arguments))
+    return CommandAgent(f"python3 {script}", area / "cache", CommandSettings(desk=desk))
+
+
+def desk_of(area: Path) -> RunDesk:
     folder = RunFolder(area / "run")
     folder.prepare()
     run = Run(
@@ -196,10 +207,7 @@ def call_tool(task: Task, area: Path, tool: str, arguments: str) -> Attempt:
         remote_url="", branch="the-branch", base="x", started_at="",
     )  # fmt: skip
     journal = Journal(folder, Console(GitHubContext()), run.run_id, None)
-    desk = RunDesk(run, SPEC, Sprint(label="S1"), journal, check=None)
-    script = area / "ask.py"
-    script.write_text(ASK_TOOLS.replace("TOOL", repr(tool)).replace("ARGUMENTS", arguments))
-    return CommandAgent(f"python3 {script}", area / "cache", CommandSettings(desk=desk)).work(task)
+    return RunDesk(run, SPEC, Sprint(label="S1"), journal, check=None)
 
 
 def test_command_tests_itself_by_our_mcp_server(task: Task, area: Path) -> None:
@@ -207,6 +215,18 @@ def test_command_tests_itself_by_our_mcp_server(task: Task, area: Path) -> None:
     printed = task.log.read_text()
     assert "the-branch" in printed
     assert "'AICD_TOOLS_TOKEN': '***'" in printed
+
+
+def test_calls_of_a_command_are_bounded_for_the_run_and_its_check_ends_with_it(
+    task: Task, area: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TOOLS, "get_spec", replace(TOOLS["get_spec"], most_calls=1))
+    desk = desk_of(area)
+    agent = agent_calling(area, desk, "get_spec", "{}")
+    for number, is_answered in ((1, True), (2, False)):
+        agent.work(replace(task, iteration=number))
+        assert ("the-branch" in task.log.read_text()) is is_answered
+    assert desk._over.is_set()
 
 
 def test_question_of_a_command_waits_for_its_answer(task: Task, area: Path) -> None:
