@@ -6,7 +6,10 @@ Trying again helps once it is done, so what was built until then is kept for the
 from __future__ import annotations
 
 FIXES = {
-    "anthropic-key-refused": "Set the secret behind `anthropic-api-key` to a live key of the Claude API.",
+    "anthropic-key-refused": (
+        "Set the secret behind `anthropic-api-key` to a live key of the Claude API, or look in the console whether the "
+        "rule of `anthropic-federation-rule-id` still lets this job in."
+    ),
     "anthropic-credit": "Add credit in the Claude console, then try again.",
     "model-unknown": "Set `planner-model` and `builder-model` to models that the key may use, or leave them blank.",
     "claude-not-started": "See the agent's log among the artifacts; `claude-path` names another Claude Code.",
