@@ -17,6 +17,7 @@ MAX_BODY = 65_000  # GitHub refuses a body of more than 65,536 characters
 MAX_TITLE = 200
 MAX_CRITERIA = 30_000
 MAX_SPOTS = 20
+MAX_NOTES = 20
 SAID = {"better": " (better)", "worse": " (worse)"}
 
 
@@ -167,6 +168,7 @@ def _facts(report: Report) -> str:
         ("cost", f"{report.cost_usd:.4f} USD" if report.cost_usd is not None else "not told"),
         ("time", duration(report.duration_seconds)),
         *(("isolation", escape_markdown(said, 400)) for said in report.isolation),
+        *(("note", escape_markdown(note, 400)) for note in report.notes[:MAX_NOTES]),
     ]
     return "\n".join(["### The run", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts), ""])
 

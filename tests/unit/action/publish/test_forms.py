@@ -98,6 +98,12 @@ def test_markdown_of_hostile_text_mentions_links_and_closes_nothing(make_report:
         assert not re.search(pattern, outside, re.MULTILINE), pattern
 
 
+def test_step_summary_holds_the_notes_of_the_run_and_not_without_end(make_report: MakeReport) -> None:
+    text = write_report(make_report(notes=("Unmetered: nothing was told.", *map(str, range(50)))), {})
+    assert "| note | Unmetered: nothing was told. |" in text
+    assert text.count("| note |") == 20
+
+
 def test_title_is_short_plain_and_marked_when_not_done(make_report: MakeReport) -> None:
     report = nasty_report(make_report)
     title = write_title(report.model_copy(update={"sprint": Sprint(label="S1", goals=("@octocat #1 " + "x" * 400,))}))
