@@ -5,6 +5,7 @@
 | paused, needs-input | handed over with the pause or the questions | the runner is given back |
 | interrupted, out-of-time, out-of-money, failed for what can be mended | stays: another try goes on | as it is |
 | met, max-iterations, no-progress | stays until the run has a verdict that says no | as it is |
+| the same, with a secret in the change | forgotten: no attempt is left to take it out | the run fails |
 | no-change, failed otherwise | forgotten: another try begins anew | the run fails |
 """
 
@@ -50,7 +51,7 @@ def conclude(
         context.folder.save("build", outcome)
     if outcome.ended == "cancelled":
         raise Conflict("The specification was cancelled while it was built.", "There is nothing to do.", "cancelled")
-    is_kept = _leave_trail(outcome, change, trail, progress)
+    is_kept = _leave_trail(outcome, change, trail, progress, leaks=bool(leaking))
     if outcome.ended == "interrupted":
         fix = "Try again: it goes on with what was done." if is_kept else "Start it again."
         raise Cancelled("The run was cancelled.", fix)
@@ -85,12 +86,14 @@ def _set_aside(
     return None
 
 
-def _leave_trail(outcome: BuildOutcome, change: Change | None, trail: Trail, progress: Progress) -> bool:
+def _leave_trail(
+    outcome: BuildOutcome, change: Change | None, trail: Trail, progress: Progress, *, leaks: bool
+) -> bool:
     """Whether another run finds one. What an agent that works once has done is done again at no cost."""
     if not trail.agent.repeats:
         return False
     has_left = change is not None or bool(outcome.session)
-    if outcome.ended in JUDGED:
+    if outcome.ended in JUDGED and not leaks:
         return trail.keep(progress, is_spent=True)
     if outcome.ended in BROKEN_OFF or outcome.is_outside or outcome.error in (*FIXES, TOO_MANY):
         return has_left and trail.keep(progress)

@@ -16,6 +16,7 @@ from action.build.job import Progress
 from action.build.trail import Trail
 from action.console import Console
 from action.context import Context
+from action.gitrepo.protected import Refusal
 from action.interruption import Cancelled
 from action.plan.dialogue import Dialogue
 from action.plan.dialogue import Question as Asked
@@ -188,6 +189,21 @@ def test_trail_stays_where_another_try_can_go_on(context: Context, ended: str, e
     (last,) = store.named
     said = "forgotten" if last is None else "spent" if last.get("is_spent") else "kept"
     assert said == named
+
+
+@pytest.mark.parametrize(
+    ("ended", "is_kept"), [("max-iterations", False), ("no-progress", False), ("out-of-time", True)]
+)
+def test_secret_in_the_last_attempt_leaves_no_trail_on_which_nothing_could_be_done(
+    context: Context, ended: str, is_kept: bool
+) -> None:
+    store = Store()
+    refusal = Refusal(code="secret", path="a.py", reason="a secret stands in it")
+    told = outcome(ended, refusals=(refusal,), made=3)
+    with pytest.raises(CallerError) as caught:
+        conclude(context, RUN, told, change_of(context), trail_of(context, store), [])
+    assert caught.value.code == "secret-in-change"
+    assert [one is not None for one in store.named] == [is_kept]
 
 
 def test_world_that_broke_the_loop_off_leaves_the_trail(context: Context) -> None:
