@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ class Console:
         self._github = github
         self._secrets = tuple(sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True))
         self._stream = stream or sys.stdout
+        # Tokens are renewed by several threads, and none of them may be lost here.
+        self._keeping = threading.Lock()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -53,8 +56,9 @@ class Console:
     def keep_secret(self, secret: str) -> None:
         """A secret that was not there at the start: masked, and replaced in all that passes here from now on."""
         self.mask(secret)
-        if len(secret) >= SHORTEST_SECRET and secret not in self._secrets:
-            self._secrets = tuple(sorted((*self._secrets, secret), key=len, reverse=True))
+        with self._keeping:
+            if len(secret) >= SHORTEST_SECRET and secret not in self._secrets:
+                self._secrets = tuple(sorted((*self._secrets, secret), key=len, reverse=True))
 
     def mask(self, secret: str) -> None:
         """Tell GitHub to hide it from here on. Outside a workflow this would print it, so there it does nothing."""

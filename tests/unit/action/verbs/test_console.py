@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,24 @@ def test_summaries_of_one_step_fit_together(tmp_path: Path) -> None:
         ours.write_summary("line of text ü\n" * 30_000)
     assert target.stat().st_size <= SUMMARY_LIMIT_BYTES
     assert "Cut here" in target.read_text(encoding="utf-8")
+
+
+def test_secrets_that_two_threads_keep_at_once_are_both_kept() -> None:
+    ours, _ = console(GitHubContext())
+    other = threading.Thread(target=ours.keep_secret, args=("the-other-secret",))
+
+    class Meddling(str):
+        """While it is sorted in, another one comes."""
+
+        looks = 0
+
+        def __len__(self) -> int:
+            self.looks += 1
+            if self.looks == 2:
+                other.start()
+                other.join(0.2)
+            return super().__len__()
+
+    ours.keep_secret(Meddling("one-secret"))
+    other.join()
+    assert set(ours.secrets) == {"one-secret", "the-other-secret"}
