@@ -26,6 +26,8 @@ from action.verify.sandbox import Outcome
 from controlplane.errors import OutsideError, UsageError
 from local.doubles.anthropic import Call, Fault, Scenario, Step
 from tests.unit.action.build.claude.conftest import REAL_KEY, Stage, wide
+from tests.unreliable import Fault as Spoiled
+from tests.unreliable import Unreliable
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 EPOCH = int((datetime.now(UTC) + timedelta(hours=3)).timestamp())
@@ -243,6 +245,20 @@ def test_answer_that_is_none_fails_the_attempt(make_stage: Callable[..., Stage])
     attempt = stage.work(stage.agent(), seconds=60)
     assert attempt.ending == "failed", attempt
     assert attempt.reason
+
+
+@pytest.mark.parametrize("kind", ["503", pytest.param("reset", marks=wide)])
+def test_gateway_that_loses_every_call_ends_the_attempt_before_the_budget(
+    make_stage: Callable[..., Stage], kind: str
+) -> None:
+    stage = make_stage(Scenario())
+    between = Unreliable(stage.upstream)
+    with between.failing(Spoiled(kind, path="/v1/messages[?]?[^/]*$")):
+        attempt = stage.work(stage.agent(upstream=between.url))
+    between.close()
+    assert (attempt.ending, attempt.error) == ("failed", "claude-unavailable"), attempt
+    assert 1 <= len(stage.ledger.entries()) <= 3
+    assert attempt.cost_usd == float(stage.ledger.spent()) > 0
 
 
 @wide
