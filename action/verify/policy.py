@@ -16,7 +16,10 @@ LARGEST_POLICY = 64_000
 
 @dataclass(frozen=True)
 class Allowance:
-    """A class of finding that is allowed, on these paths; without paths, everywhere."""
+    """A class of finding that is allowed, on these paths; without paths, everywhere.
+
+    A path is a file, a folder (with or without a `/` at its end; all that is below it) or a pattern with `*`.
+    """
 
     kind: str
     paths: tuple[str, ...] = ()
@@ -24,7 +27,11 @@ class Allowance:
     def covers(self, finding: IntegrityFinding) -> bool:
         if finding.kind != self.kind:
             return False
-        return not self.paths or any(fnmatch.fnmatch(finding.file, pattern) for pattern in self.paths)
+        return not self.paths or any(_lies_in(finding.file, pattern) for pattern in self.paths)
+
+
+def _lies_in(file: str, pattern: str) -> bool:
+    return fnmatch.fnmatch(file, pattern) or fnmatch.fnmatch(file, f"{pattern.rstrip('/')}/*")
 
 
 @dataclass(frozen=True)

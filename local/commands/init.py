@@ -21,7 +21,8 @@ CONFIGURATION_TEXT = """\
 # May a change touch dependency and lock files? deny (default) or allow.
 dependencies: deny
 
-# Named exceptions to the integrity criterion, each with the reason a reviewer would ask for.
+# Exceptions to the integrity criterion: the class of a finding, and where it is allowed (files, folders or patterns;
+# without paths, everywhere). Say why in a comment beside it.
 # integrity:
 #   allow:
 #     - kind: test-vanished

@@ -174,6 +174,19 @@ def test_exception_in_the_base_turns_a_failure_into_a_note(snapshot: MakeSnapsho
     assert failing_kinds(base, snapshot({**after({"tests/test_calc.py": None}), **allowed})) == set()
 
 
+@pytest.mark.parametrize(
+    ("path", "covered"),
+    [
+        ("tests/", True), ("tests", True), ("tests/*", True), ("tests/**", True), ("tests/test_calc.py", True),
+        ("test", False), ("tests/test_calc", False), ("/", False), ("''", False),
+    ],
+)  # fmt: skip
+def test_exception_for_a_folder_holds_for_all_below_it(path: str, covered: bool, snapshot: MakeSnapshot) -> None:
+    allowed = {".aicd.yml": f"integrity:\n  allow:\n    - kind: test-vanished\n      paths: [{path}]\n"}
+    failing = failing_kinds(snapshot({**BASE, **allowed}), snapshot({**after({"tests/test_calc.py": None}), **allowed}))
+    assert failing == (set() if covered else {"test-vanished"})
+
+
 def test_exception_in_the_change_itself_allows_nothing(snapshot: MakeSnapshot) -> None:
     change: dict[str, str | None] = {
         "tests/test_calc.py": None,
