@@ -16,6 +16,8 @@ from controlplane.states import Phase
 
 
 def run(context: Context) -> int:
+    from action.verify.policy import find_misread
+
     context.folder.prepare()
     started = context.folder.load("run", Run)
     change = context.folder.load("change", Change) or _change_of_workspace(context)
@@ -28,6 +30,8 @@ def run(context: Context) -> int:
         evidence = measure_change(
             context, change, dod, work_dir=context.folder.path, seconds=_seconds(context), policy=started
         )
+    for problem in find_misread(evidence):
+        context.console.warning(problem)
     context.folder.save("change", change)
     context.folder.save("evidence", evidence)
     counted = [file.tests for file in evidence.files if file.tests is not None]

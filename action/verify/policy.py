@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from action.verify.checkout import Snapshot
-from controlplane.evidence import IntegrityFinding
+from action.verify.policywords import describe_kind, describe_unknown, describe_values
+from controlplane.evidence import Evidence, IntegrityFinding
 
 POLICY_FILES = (".aicd.yml", ".aicd.yaml")
 LARGEST_POLICY = 64_000
+# The note of the integrity criterion about what in a policy could not be understood.
+MISREAD = "policy-not-understood"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class Policy:
         probes = (IntegrityFinding(kind="warning-silenced", fails=True, file=path) for path in paths)
         return frozenset(probe.file for probe in probes if any(one.covers(probe) for one in self.exceptions))
 
+    def describe_misread(self) -> tuple[IntegrityFinding, ...]:
+        """One note with all of `notes`, so that verdict and report say why nothing was allowed."""
+        told = "; ".join(self.notes)
+        return (IntegrityFinding(kind=MISREAD, fails=False, reason=told),) if told else ()
+
     def apply(self, finding: IntegrityFinding) -> IntegrityFinding:
         """A finding that is allowed becomes a note that says so."""
         allowed = finding.fails and any(exception.covers(finding) for exception in self.exceptions)
@@ -62,6 +70,11 @@ class Policy:
         return finding.model_copy(update={"fails": False, "reason": reason})
 
 
+def find_misread(evidence: Evidence) -> tuple[str, ...]:
+    """What in the policy could not be understood, in words: for a log that somebody reads before the verdict."""
+    return tuple(finding.reason for finding in evidence.integrity or () if finding.kind == MISREAD)
+
+
 def read_policy(base: Snapshot, project: Mapping[str, Any]) -> Policy:
     """Join the base's file and the project's own settings."""
     policies = [_parse(dict(project), "the project's policy")]
@@ -69,6 +82,7 @@ def read_policy(base: Snapshot, project: Mapping[str, Any]) -> Policy:
         if name in base.contents:
             document, problem = load_document(base.contents[name])
             policies.append(_parse(document, name) if not problem else Policy(notes=(f"{name}: {problem}",)))
+            policies.append(Policy(notes=describe_unknown(document, name)))
     return Policy(
         dependencies_allowed=any(policy.dependencies_allowed for policy in policies),
         exceptions=tuple(exception for policy in policies for exception in policy.exceptions),
@@ -96,13 +110,14 @@ def _parse(document: Any, where: str) -> Policy:
         return Policy(notes=(f"{where}: it is not a mapping, so it allows nothing",))
     integrity = document.get("integrity")
     entries = integrity.get("allow") if isinstance(integrity, dict) else None
-    exceptions, notes = [], []
+    exceptions, notes = [], list(describe_values(document, where))
     for entry in entries if isinstance(entries, list) else []:
         exception = _exception(entry)
         if exception is None:
             notes.append(f"{where}: an entry of integrity.allow is neither a kind nor {{kind, paths}}")
-        else:
-            exceptions.append(exception)
+            continue
+        exceptions.append(exception)
+        notes += describe_kind(exception.kind, where)
     return Policy(document.get("dependencies") == "allow", tuple(exceptions), tuple(notes))
 
 

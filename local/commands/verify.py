@@ -31,6 +31,7 @@ def verify(
     from action.gate.dodfile import load_dod
     from action.gate.judge import judge
     from action.verify.options import VerifyOptions
+    from action.verify.policy import find_misread
     from action.verify.verify import verify_change
     from controlplane.change import Change
 
@@ -44,6 +45,8 @@ def verify(
     )
     evidence = verify_change(Change(repository=repo, base=base, head=head), asked, options)
     verdict = judge(asked, evidence)
+    for problem in find_misread(evidence):
+        say(f"warning: {problem}")
     say(f"isolation: {evidence.isolation}")
     say(f"reports and logs: {folder}")
     if json:

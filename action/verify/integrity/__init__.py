@@ -52,6 +52,7 @@ def inspect_snapshots(base: Snapshot, head: Snapshot, policy: Policy) -> tuple[I
         *find_silencers(base, head),
         *find_detection(base, head, fresh=fresh),
         *find_weakened_tests(base, head),
+        *policy.describe_misread(),
     )
     return tuple(policy.apply(finding) for finding in found)
 

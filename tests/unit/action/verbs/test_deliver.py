@@ -295,5 +295,18 @@ def test_verify_then_gate_judge_the_checked_out_change(area: Path, call_verb: Ve
     assert done.returncode == 0, done.stdout
 
 
+def test_verify_warns_of_a_policy_that_it_does_not_understand(area: Path, call_verb: Verb) -> None:
+    clone = area / "clone"
+    (clone / ".aicd.yml").write_text("integrity: {alow: [test-failed]}\n")
+    run_git(clone, "add", "-A")
+    run_git(clone, "commit", "-qm", "Policy")
+    where = {"GITHUB_WORKSPACE": str(clone), "AICD_DOD": "tests_min: 1", "GITHUB_ACTIONS": "true"}
+    done = call_verb("verify", AICD_BASE="HEAD", **where)
+    warnings = [line for line in done.stdout.splitlines() if line.startswith("::warning")]
+    assert [".aicd.yml: 'integrity.alow' is read by nothing; did you mean allow?" in line for line in warnings] == [
+        True
+    ]
+
+
 def test_unknown_verb_is_a_usage_error(call_verb: Verb) -> None:
     assert call_verb("frobnicate").returncode == 2

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from action.verify import integrity
 from action.verify.checkout import Snapshot
 from action.verify.integrity import inspect_snapshots
-from action.verify.policy import read_policy
+from action.verify.policy import MISREAD, read_policy
+from action.verify.policywords import KINDS, ONLY_NOTED
 
 MakeSnapshot = Callable[..., Snapshot]
 CODE = "def add(left, right):\n    return left + right\n"
@@ -208,6 +212,41 @@ def test_dependencies_allowed_by_the_base_or_the_project_are_noted(snapshot: Mak
 def test_unreadable_policy_allows_nothing(policy: str, snapshot: MakeSnapshot) -> None:
     found = read_policy(snapshot({".aicd.yml": policy}), {})
     assert (found.dependencies_allowed, found.exceptions) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("integrity: {alow: [test-vanished]}", "'integrity.alow' is read by nothing; did you mean allow?"),
+        ("dependencies: allowed", "dependencies is 'allowed', which allows nothing; did you mean allow?"),
+        ("dependencies: true", "dependencies is 'True', which allows nothing"),
+        ("nonsense: 1", "'nonsense' is read by nothing; what is known: dependencies, integrity, tests, app"),
+        ("tests: {unti: make}", "'tests.unti' is read by nothing; did you mean unit?"),
+        ("integrity: {allow: test-vanished}", "integrity.allow is no list"),
+        ("integrity: [test-vanished]", "integrity is no mapping"),
+        ("integrity: {allow: [test-vanishd]}", "of the kind 'test-vanishd'; did you mean test-vanished?"),
+        ("integrity: [", "cannot be read"),
+    ],
+)
+def test_policy_with_a_word_that_nobody_knows_allows_nothing_and_says_so(
+    policy: str, told: str, snapshot: MakeSnapshot
+) -> None:
+    base, head = (snapshot({**files, ".aicd.yml": policy}) for files in (BASE, after({"tests/test_calc.py": None})))
+    findings = inspect_snapshots(base, head, read_policy(base, {}))
+    assert "test-vanished" in {finding.kind for finding in findings if finding.fails}
+    [note] = [finding for finding in findings if finding.kind == MISREAD]
+    assert (note.fails, told in note.reason) == (False, True)
+
+
+def test_policy_that_is_understood_says_nothing(snapshot: MakeSnapshot) -> None:
+    text = "dependencies: deny\nintegrity: {allow: [test-failed, {kind: test-moved}]}\ntests: {unit: x}\napp: {}\n"
+    assert read_policy(snapshot({".aicd.yml": text}), {"approval": "required", "dependencies": "allow"}).notes == ()
+
+
+def test_every_kind_of_finding_is_known_to_the_policy() -> None:
+    sources = "".join(path.read_text() for path in Path(integrity.__file__).parent.glob("*.py"))
+    kinds = set(re.findall(r'kind="([a-z-]+)"|"(test-[a-z]+)"', sources))
+    assert {one or other for one, other in kinds} <= {*KINDS, *ONLY_NOTED}
 
 
 def after(change: dict[str, str | None]) -> dict[str, str]:

@@ -1,0 +1,46 @@
+"""`aicd verify` on a repository with no code: what it says beside the verdict."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.cli import run
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "README.md").write_text("# x\n")
+    (tmp_path / "dod.yaml").write_text("diff_coverage_min: 0.9\n")
+    return commit(folder)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    command = ["git", "-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder: Path) -> Path:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "work")
+    return folder
+
+
+def verify(repository: Path, *more: str) -> int:
+    dod = repository.parent / "dod.yaml"
+    return run(["verify", "--repo", str(repository), "--base", "main~1", "--head", "main", "--dod", str(dod), *more])
+
+
+def test_policy_that_is_not_understood_is_warned_of(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repository / ".aicd.yml").write_text("integrity: {alow: [test-failed]}\n")
+    commit(repository)
+    (repository / "README.md").write_text("# y\n")
+    commit(repository)
+    verify(repository)
+    told = capsys.readouterr().err
+    assert "warning: .aicd.yml: 'integrity.alow' is read by nothing; did you mean allow?" in told
