@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from controlplane.errors import AicdError, CallerError, OutsideError
+from controlplane.errors import AicdError, OutsideError
 from controlplane.store.outcomes import translate_api_error
+from local.refusals import explain_missing, explain_rule
 
 if TYPE_CHECKING:
     import psycopg
@@ -54,14 +55,14 @@ class Administration:
 
     def change_policy(self, repo: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The project with {key: value} changed in its policy and keys that are None taken away. Raises NotFound."""
-        return dict(self._call("change_policy_v1", repo, json.dumps(dict(changes))))
+        return dict(self._call("change_policy_v1", repo, json.dumps(dict(changes)), at={"repo": repo}))
 
     def allow_sender(self, pattern: str, repo: str | None, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Let an address, or a domain as `*@example.com`, target a repository; None stands for every one.
 
         options: {daily_limit?, needs_approval?, budget_usd_day?, budget_usd_month?}; what is not there stays as it is.
         """
-        return dict(self._call("allow_sender_v1", pattern, repo, json.dumps(dict(options or {}))))
+        return dict(self._call("allow_sender_v1", pattern, repo, json.dumps(dict(options or {})), at={"repo": repo}))
 
     def disallow_sender(self, pattern: str) -> int:
         """Take a pattern off the allow-list, for every repository; how many rows that were."""
@@ -126,7 +127,7 @@ class Administration:
 
     def create_api_key(self, key: Mapping[str, Any]) -> dict[str, Any]:
         """{name, scopes, repo or organisation, expires_in_seconds?} → its row with `key`, which is kept nowhere."""
-        return dict(self._call("create_api_key_v1", json.dumps(dict(key))))
+        return dict(self._call("create_api_key_v1", json.dumps(dict(key)), at=key))
 
     def revoke_api_key(self, key_id: str, reason: str) -> bool:
         """False when the key was revoked before. It is dead at once. Raises NotFound."""
@@ -150,11 +151,11 @@ class Administration:
 
     def add_member(self, member: Mapping[str, Any]) -> dict[str, Any]:
         """{email or user_id, repo or organisation, role} → {user_id, role, was}. Raises NotFound, CallerError."""
-        return dict(self._call("add_member_v1", json.dumps(dict(member))))
+        return dict(self._call("add_member_v1", json.dumps(dict(member)), at=member))
 
     def remove_member(self, member: Mapping[str, Any]) -> bool:
         """{email or user_id, repo or organisation}; False when he did not belong there."""
-        return bool(self._call("remove_member_v1", json.dumps(dict(member))))
+        return bool(self._call("remove_member_v1", json.dumps(dict(member)), at=member))
 
     def list_senders(self, repo: str | None = None) -> list[dict[str, Any]]:
         """The allow-list: [{pattern, repo, daily_limit, needs_approval, budget_usd_day, budget_usd_month}]."""
@@ -168,7 +169,8 @@ class Administration:
         """Where the cloud's database webhook goes for one kind of outbox row."""
         self._call("configure_webhook_v1", kind, url, secret)
 
-    def _call(self, verb: str, *arguments: str | int | None) -> Any:
+    def _call(self, verb: str, *arguments: str | int | None, at: Mapping[str, Any] | None = None) -> Any:
+        """`at` names the `repo` or `organisation` that it is about, for words that name it, too."""
         import psycopg
         from psycopg import sql
 
@@ -178,7 +180,9 @@ class Administration:
         try:
             row = self._connection.execute(statement, arguments).fetchone()
         except psycopg.Error as error:
-            raise _translate(verb, error) from error
+            place = at or {}
+            told = _translate(verb, error)
+            raise explain_missing(told, place.get("repo"), place.get("organisation")) from error
         return row[0] if row else None
 
 
@@ -187,17 +191,9 @@ def _translate(verb: str, error: psycopg.Error) -> AicdError:
 
     if isinstance(error, psycopg.errors.IntegrityError):
         constraint = error.diag.constraint_name or "a rule of the table"
-        return _refused(verb, constraint)
+        return explain_rule(verb, constraint)
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return OutsideError("The database connection was lost.", fix="Try again.", code="database-unreachable")
     return translate_api_error(
         verb, error.sqlstate, error.diag.message_primary, error.diag.message_detail, error.diag.message_hint
-    )
-
-
-def _refused(verb: str, constraint: str) -> AicdError:
-    return CallerError(
-        f"The database refused {verb}: {constraint} does not hold.",
-        fix="Check the address, the repository (owner/name) or the number that was given.",
-        code="bad-value",
     )

@@ -42,7 +42,7 @@ def test_pattern_that_would_let_everybody_in_is_refused(world: World, pattern: s
 def test_sender_of_an_unknown_repository_is_refused(world: World) -> None:
     with world.administration() as operator, pytest.raises(NotFound) as caught:
         operator.allow_sender("bob@example.com", "acme/none")
-    assert (caught.value.code, "create_project" in caught.value.fix) == ("project-not-found", True)
+    assert (caught.value.code, "aicd project add acme/none" in caught.value.fix) == ("project-not-found", True)
 
 
 def test_repository_name_that_is_none_is_refused(empty_world: World) -> None:

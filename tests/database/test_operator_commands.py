@@ -142,6 +142,26 @@ def test_what_cannot_be_done_is_said_with_a_fix(aicd: Aicd, arguments: tuple[str
     assert said.err.startswith(f"aicd {arguments[0]}: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("sender allow bob", "The sender is neither an address nor everybody of a domain"),
+        ("sender allow bob", "aicd sender allow bob@example.com"),
+        ("project add new", "OWNER/NAME"),
+        ("sender allow carl@example.com --repo no/such", "aicd project add no/such"),
+        ("project policy no/such planner=true", "aicd project add no/such"),
+        ("key create --name k --repo acme/nothing", "There is no project for the repository acme/nothing"),
+        ("key create --name k --repo acme/nothing", "aicd project add acme/nothing"),
+        ("key create --name k --organisation none", "aicd project add OWNER/NAME --organisation none"),
+        ("member add ada@example.com --role viewer --repo acme/none", "aicd project add acme/none"),
+    ],
+)
+def test_refusal_is_in_words_with_the_command_that_mends_it(aicd: Aicd, arguments: str, told: str) -> None:
+    said = aicd(*arguments.split())
+    assert (said.code, told in said.err) == (1, True), said.err
+    assert not re.search(r"_check|_v1|does not hold|for you", said.err)
+
+
 def test_members_of_a_project_and_an_organisation_come_change_and_go(world: World, aicd: Aicd) -> None:
     who = world.user()
     email = world.value("select email from auth.users where id = %s", who)
