@@ -92,8 +92,10 @@ def _call(verb: str, rest: list[str]) -> int:
     except Abort:
         return INTERRUPTED
     except TyperException as error:  # typer brings a click of its own, so click's exceptions catch nothing here
-        message = error.format_message().replace("Value error, ", "").rstrip(".") + "."
-        return _refuse(verb, rest, UsageError(message, fix=f"`aicd {verb} --help` shows the options."))
+        message = error.format_message().replace("Value error, ", "").rstrip(".")
+        # typer shows a group's help where its command is missing, and has no words of its own for that.
+        message = message or f"a command is missing: {', '.join(getattr(command, 'commands', ()))}"
+        return _refuse(verb, rest, UsageError(f"{message}.", fix=f"`aicd {verb} --help` shows the options."))
     except KeyboardInterrupt:
         return INTERRUPTED
     except AicdError as error:

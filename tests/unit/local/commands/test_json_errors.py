@@ -54,3 +54,15 @@ def test_wrong_usage_is_told_in_sentences(argv: list[str], capsys: pytest.Captur
     told = capsys.readouterr().err
     assert ". Fix: " in told
     assert "Value error" not in told
+
+
+GROUPS = ("gmail", "key", "mail", "member", "outbox", "project", "retention", "sender", "spec", "sprint", "token")
+
+
+@pytest.mark.parametrize("verb", GROUPS)
+def test_verb_without_its_command_names_the_commands(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb]) == 2
+    told = capsys.readouterr().err
+    assert f"aicd {verb}: a command is missing: " in told
+    if verb == "sender":
+        assert "missing: allow, remove, list. Fix: " in told
