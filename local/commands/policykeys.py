@@ -69,6 +69,8 @@ KEYS: dict[str, tuple[Check, str]] = {
     "trusted_job_workflows": TEXTS,
     "trusted_refs": TEXTS,
 }
+# Keys that say one thing or are not there.
+ONLY_VALUE = ("approval", "dependencies")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -83,8 +85,14 @@ def parse_setting(text: str) -> tuple[str, Any]:
         value = written
     check, wanted = KEYS[key]
     if not check(value):
-        raise UsageError(f"{key} is not '{written}'.", fix=f"It is {wanted}.", code="bad-policy")
+        raise UsageError(f"{key} is not '{written}'.", fix=_describe(key, wanted), code="bad-policy")
     return key, value
+
+
+def _describe(key: str, wanted: str) -> str:
+    if key in ONLY_VALUE:
+        return f"The only value is `{wanted}`; take it away with --unset {key}."
+    return f"It is {wanted}."
 
 
 def require_key(key: str) -> str:

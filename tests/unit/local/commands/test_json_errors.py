@@ -66,3 +66,12 @@ def test_verb_without_its_command_names_the_commands(verb: str, capsys: pytest.C
     assert f"aicd {verb}: a command is missing: " in told
     if verb == "sender":
         assert "missing: allow, remove, list. Fix: " in told
+
+
+@pytest.mark.parametrize(("setting", "value"), [("approval=maybe", "required"), ("dependencies=deny", "allow")])
+def test_policy_with_one_value_only_says_how_it_is_taken_away(
+    setting: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["project", "policy", "acme/shop", setting]) == 2
+    key = setting.partition("=")[0]
+    assert f"Fix: The only value is `{value}`; take it away with --unset {key}." in capsys.readouterr().err
