@@ -65,8 +65,11 @@ class Runner:
         folder: Path,
         variables: dict[str, str],
         environment: dict[str, str] | None = None,
+        secrets: dict[str, str] | None = None,
     ) -> None:
-        """`variables` are GitHub's, named by workflows; `environment` is the runner's own, given to every job."""
+        """`variables` and `secrets` are GitHub's, named by workflows, a repository's own secrets before these;
+        `environment` is the runner's own, given to every job."""
+        self._secrets = secrets or {}
         self._environment = environment or {}
         self._identity = identity
         self._mode = mode
@@ -113,7 +116,7 @@ class Runner:
     def _execute(self, run: dict[str, Any], job: Path) -> JobOutcome:
         repository = run["repository"]
         secrets = self._client.get(f"/_double/repos/{repository}/secrets").raise_for_status().json()
-        settings = {"secrets": secrets, "variables": self._variables}
+        settings = {"secrets": {**self._secrets, **secrets}, "variables": self._variables}
         execute = run_with_act if self._mode == "act" else run_with_verbs
         environ = self._job_environment(run, job)
         return execute(

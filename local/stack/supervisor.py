@@ -35,7 +35,7 @@ TOKEN_SECONDS = 30 * 24 * 3600
 class StackOptions:
     """`ephemeral` deletes the data at the end; `fixed_ports` tries the Supabase CLI's numbers first.
 
-    `variables` are what an organisation's Actions variables are at GitHub; the stack adds its own addresses.
+    `variables` and `secrets` are what an organisation's are at GitHub; the stack adds its own addresses.
     `runner_environment` is what the operator of a self-hosted runner puts into its environment.
     `planner` says that the jobs can plan letters; without, a letter is answered at the door. `messages_double` starts
     the double of the Messages API, for jobs that think without a key.
@@ -47,6 +47,7 @@ class StackOptions:
     state_file: Path | None = None
     pg_bin: Path | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
     runner_environment: dict[str, str] = field(default_factory=dict)
     planner: bool = False
     messages_double: bool = False
@@ -148,7 +149,9 @@ class Stack:
             **options.variables,
         }
         jobs = make_private(data / "runner", traversable=True)
-        runner = Runner(self.identity, choose_mode(), jobs, variables, self._runner_environment())
+        runner = Runner(
+            self.identity, choose_mode(), jobs, variables, self._runner_environment(), secrets=options.secrets
+        )
         runner.start()
         self._closing.callback(runner.stop)
         if options.state_file is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -45,3 +47,44 @@ def test_up_prints_an_environment_that_works_and_ends_within_ten_seconds(state_f
     assert time.monotonic() - started < 10
     process.stdout.close()
     process.stderr.close()
+
+
+def test_up_with_claude_plans_and_builds_the_letter_that_send_brings(state_folder: Path) -> None:
+    """The double of the Messages API stands for the model; the key is one that it lets in."""
+    aicd = Aicd(state_folder / "claude-up-home")
+    double = subprocess.Popen(
+        [sys.executable, "-m", "local.doubles.anthropic", "--scenario", "demo", "--port", "0"],
+        env=aicd.environ(), cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert double.stdout is not None
+    address = f"http://127.0.0.1:{json.loads(double.stdout.readline())['ready']['port']}"
+    environ = {name: value for name, value in aicd.environ().items() if name != "ANTHROPIC_API_KEY"}
+    stack = subprocess.Popen(
+        [sys.executable, "-m", "local", "up", "--ephemeral", "--agent", "claude"],
+        env={**environ, "ANTHROPIC_BASE_URL": address},
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert stack.stderr is not None
+    try:
+        assert "The stack is up" in stack.stderr.readline()
+        sent = aicd.json("send", str(ROOT / "examples" / "demo" / "letter.eml"))
+    finally:
+        stack.send_signal(signal.SIGTERM)
+        stack.wait(timeout=15)
+        double.terminate()
+        double.wait()
+        stack.stderr.close()
+        double.stdout.close()
+    assert sent["accepted"], sent
+    assert [run["result"] for run in sent["runs"]] == ["PASSED"]
+
+
+def test_up_with_claude_and_nobody_to_ask_says_what_to_set(state_folder: Path) -> None:
+    unset = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "up", "--ephemeral", "--agent", "claude"],
+        env={**os.environ, **unset, "AICD_STATE_HOME": str(state_folder / "no-home"), "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL" in done.stderr
