@@ -1,4 +1,6 @@
-"""A verdict for a person: a table on a terminal, plain lines elsewhere, and for each failing criterion why."""
+"""A verdict for a person: a table on a terminal, plain lines elsewhere, and for each criterion that failed, or
+passed without a figure, why.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ def print_verdict(verdict: Verdict) -> None:
     else:
         for criterion in verdict.criteria:
             print(f"{criterion.status:<12}  {_plain(criterion.id)}: {_measured(criterion)}")
-    for criterion in verdict.failing():
+    for criterion in verdict.criteria:
+        # A yes without a figure has its reason in words as well.
+        if criterion.status == "passed" and criterion.actual is not None:
+            continue
         print(f"\n{_plain(criterion.id)}: {_plain(criterion.reason)}")
         for line in criterion.evidence[:_EVIDENCE_LINES]:
             print(f"  - {_plain(line)}")

@@ -34,6 +34,7 @@ def verify(
     from action.verify.policy import find_misread
     from action.verify.verify import verify_change
     from controlplane.change import Change
+    from local.worktree import describe_unjudged
 
     asked = load_dod(dod)
     folder = _output_folder(output)
@@ -47,6 +48,8 @@ def verify(
     verdict = judge(asked, evidence)
     for problem in find_misread(evidence):
         say(f"warning: {problem}")
+    for note in describe_unjudged(repo, base, head):
+        say(f"note: {note}")
     say(f"isolation: {evidence.isolation}")
     say(f"reports and logs: {folder}")
     if json:

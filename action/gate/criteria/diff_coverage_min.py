@@ -32,7 +32,7 @@ def _judge(required: Any, facts: Facts) -> Finding:
     total = covered + sum(len(lines) for _, lines in uncovered)
     if not total:
         return passed(
-            "The change touches no line that tests could cover.", actual=None, evidence=named(facts.coverage.reports)
+            "Nothing to measure: the change adds no line of code.", actual=None, evidence=named(facts.coverage.reports)
         )
     share = Fraction(covered, total)
     found = f"{covered} of {total} changed lines are covered"

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.verdict import Criterion, Verdict
 from local.cli import run
+from local.commands.verdict_table import print_verdict
 
 JUNIT = '<testsuite><testcase name="a"/><testcase name="b"/></testsuite>'
 FAILING = '<testsuite><testcase name="a"><failure/></testcase></testsuite>'
@@ -128,3 +130,18 @@ def test_gate_starts_without_what_it_does_not_need(workplace):
     loaded = set(done.stderr.split())
     assert "action.gate.judge" in loaded
     assert not loaded & {"lxml", "supabase", "httpx", "anthropic", "googleapiclient", "github", "psycopg"}
+
+
+def test_criterion_that_passes_without_a_figure_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = "Nothing to measure: the change adds no line of code."
+    print_verdict(
+        Verdict(
+            criteria=(
+                Criterion(id="diff_coverage_min", required=0.9, status="passed", reason=reason),
+                Criterion(id="tests_min", required=1, actual=2, status="passed", reason="2 tests ran."),
+            )
+        )
+    )
+    told = capsys.readouterr().out
+    assert f"diff_coverage_min: {reason}" in told
+    assert "2 tests ran." not in told

@@ -44,3 +44,24 @@ def test_policy_that_is_not_understood_is_warned_of(repository: Path, capsys: py
     verify(repository)
     told = capsys.readouterr().err
     assert "warning: .aicd.yml: 'integrity.alow' is read by nothing; did you mean allow?" in told
+
+
+def test_work_that_is_not_committed_is_said_not_to_be_judged(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "README.md").write_text("# y\n")
+    commit(repository)
+    (repository / "README.md").write_text("# z\n")
+    (repository / "new").mkdir()
+    (repository / "new" / "a.md").touch()
+    verify(repository)
+    assert "note: 2 uncommitted files are not judged: commit them first" in capsys.readouterr().err
+
+
+def test_empty_change_is_said_to_be_empty_and_a_clean_tree_nothing(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verify(repository, "--base", "main")
+    told = capsys.readouterr().err
+    assert "note: the change is empty: base and head are both " in told
+    assert "uncommitted" not in told
