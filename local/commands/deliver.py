@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controlplane.errors import CallerError, OutsideError, UsageError
+from controlplane.errors import AicdError, CallerError, OutsideError, UsageError
 from controlplane.states import Result
 from local.commands.output import print_json, say
 from local.stack.places import REPOSITORY_ROOT, make_private, state_home
@@ -66,7 +67,7 @@ def deliver(
         "max-iterations": str(max_iterations),
         "anthropic-api-key": _claude_key(agent),
     }
-    for label in _sprints(spec, plans=agent == "claude"):
+    for label in _sprints(spec, agent, agent_command):
         inputs = {**chosen, "target-branch": sprints[-1]["branch"] if sprints else ""}
         sprints.append(_deliver_sprint(spec, repo, label, inputs, folder / (label or "planned")))
         if sprints[-1]["result"] != Result.PASSED:
@@ -91,7 +92,7 @@ def _claude_key(agent: str) -> str:
     return key
 
 
-def _sprints(spec: Path, *, plans: bool) -> list[str]:
+def _sprints(spec: Path, agent: str, agent_command: str) -> list[str]:
     """Their labels; one without a name where the plan is still to be made."""
     from controlplane.specfile import check_spec
 
@@ -102,11 +103,34 @@ def _sprints(spec: Path, *, plans: bool) -> list[str]:
             f"The specification cannot be built: line {first.line}, column {first.column}: {first.message}",
             fix=f"See every problem with `aicd spec check {spec}`.",
         )
-    if check.spec.plan is None and plans:
+    if check.spec.plan is None and agent == "claude":
         return [""]
     if check.spec.plan is None:
-        raise CallerError("The specification has no plan.", fix="Write its sprints; docs/writing-a-specification.md.")
+        raise CallerError(
+            "The specification has no plan.",
+            fix="Have Claude plan it: `--agent claude`, with ANTHROPIC_API_KEY set. Or write its sprints "
+            "(docs/writing-a-specification.md).",
+            code="no-plan",
+        )
+    _require_builder(agent, agent_command, brings_files=bool(check.spec.files))
     return [sprint.label for sprint in check.spec.plan.sprints]
+
+
+def _require_builder(agent: str, agent_command: str, *, brings_files: bool) -> None:
+    """Said here, in words of this command: the action would speak of its inputs."""
+    from action.build.agents import AGENTS
+
+    if agent and agent not in AGENTS:
+        raise UsageError(f"There is no agent '{agent}'.", fix=f"Use one of: {', '.join(AGENTS)}.", code="unknown-agent")
+    if agent == "command" and not agent_command:
+        raise UsageError("`--agent command` has no program.", fix="Name it with --agent-command 'PROGRAM ARGUMENTS'.")
+    if not agent and not agent_command and not brings_files:
+        raise CallerError(
+            "Nobody is there to build, and the specification brings no files of its own.",
+            fix="Give --agent-command 'PROGRAM ARGUMENTS', or --agent claude with ANTHROPIC_API_KEY set, or put "
+            "`files` into the specification.",
+            code="no-agent",
+        )
 
 
 def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], folder: Path) -> dict[str, Any]:
@@ -140,13 +164,8 @@ def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], 
     run = _load(folder / "run.json") or {}
     change = _load(folder / "change.json") or {}
     bundle = folder / "report" / "evidence-bundle.zip"
-    if verdict is None and code == OutsideError.exit_code:
-        failure = _load(folder / "failure.json") or {}
-        raise OutsideError(
-            failure.get("message", "The sprint could not be delivered."), failure.get("fix", "Try again.")
-        )
     if verdict is None and code > 1:
-        raise CallerError("The sprint could not be delivered; see the lines above.", fix="Mend what they name.")
+        raise _failure(folder, code)
     return {
         "sprint": label or run.get("sprint_label"),
         "result": verdict["result"] if verdict else Result.FAILED.value,
@@ -156,6 +175,29 @@ def _deliver_sprint(spec: Path, repo: Path, label: str, inputs: dict[str, str], 
         "report": str(folder / "report" / "report.html"),
         "bundle": str(bundle) if bundle.exists() else None,
     }
+
+
+def _failure(folder: Path, code: int) -> AicdError:
+    """Why a sprint has no verdict, as the action wrote it down."""
+    failure = _load(folder / "failure.json") or {}
+    kind = OutsideError if code == OutsideError.exit_code else CallerError
+    return kind(
+        failure.get("message") or "The sprint could not be delivered, and nothing was written down of why.",
+        fix=as_options(failure.get("fix") or f"Read the lines above, and what is in {folder}; then try again."),
+        code=failure.get("code", ""),
+    )
+
+
+def as_options(text: str) -> str:
+    """The action's inputs as what they are here: options of this command, or variables of the shell."""
+    text = text.replace("`anthropic-api-key`", "ANTHROPIC_API_KEY")
+    return re.sub(
+        r"`(agent|agent-command|builder-model|max-budget-usd|max-iterations)(?:: ([^`]+))?`", _as_option, text
+    )
+
+
+def _as_option(found: re.Match[str]) -> str:
+    return f"`--{found[1]} {found[2]}`" if found[2] else f"`--{found[1]}`"
 
 
 def _load(path: Path) -> dict[str, Any] | None:
