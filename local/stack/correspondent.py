@@ -20,8 +20,7 @@ LOCAL_SPECS_PER_DAY = 10_000
 def prepare_correspondent(identity: StackIdentity, raw: bytes, *, stranger: bool) -> dict[str, Path]:
     """Allow (or, as a stranger, disallow) the claimed sender; → the bare repository of each repository named."""
     message = read_message(raw)
-    written = [(item.content, item.name) for item in message.specs] or [(message.body_text.encode(), "")]
-    checks = [check_spec(content, name) for content, name in written]
+    checks = [check_spec(item.content, item.name) for item in message.specs]
     named = sorted({check.spec.repo for check in checks if check.spec and check.spec.repo})  # a letter may name none
     for repo in named:
         prepare_project(identity, repo)
