@@ -8,10 +8,13 @@ from typing import Any
 import typer
 
 from controlplane.message import Message
+from controlplane.spec import Problem
+from controlplane.specfile import check_spec
+from functions._shared.intake.decide import choose_candidates
 from functions._shared.mail import read_message
 from functions._shared.mail.limits import MAX_MAIL_BYTES
 from local.commands.output import print_json
-from local.commands.reasons import explain
+from local.commands.reasons import explain, suggest_fix
 from local.commands.spec import read_bounded
 
 app = typer.Typer(add_completion=False, help="Check a mail as the front door would.", no_args_is_help=True)
@@ -38,7 +41,7 @@ def _several_commands() -> None:
 
 
 def mail_as_json(message: Message) -> dict[str, Any]:
-    """The contract's shape (design: the command)."""
+    """The contract's shape (design: the command), with the problems of what it carries behind its own."""
     return {
         "sender": message.sender,
         "accepted": message.accepted,
@@ -46,18 +49,32 @@ def mail_as_json(message: Message) -> dict[str, Any]:
         "thread": message.thread,
         "specs": [{"name": spec.name, "format": spec.format} for spec in message.specs],
         "body_text": message.body_text,
-        "problems": list(message.problems),
+        "problems": [*message.problems, *_problems_inside(message)],
     }
+
+
+def _problems_inside(message: Message) -> list[str]:
+    """What is wrong with the specifications, said whoever sent them: this is somebody's own file."""
+    candidates = choose_candidates(message)
+    checked = [(spec.name, check_spec(spec.content, spec.name)) for spec in candidates]
+    return [f"{name}: {_as_text(problem)}" for name, check in checked for problem in check.problems]
+
+
+def _as_text(problem: Problem) -> str:
+    place = f"line {problem.line}, column {problem.column}: " if problem.line else ""
+    return f"{place}{problem.message}"
 
 
 def _print_lines(message: Message) -> None:
     verdict = "accepted" if message.accepted else "refused"
     print(f"{verdict}: {explain(message.reason)}")
+    if fix := suggest_fix(message.reason):
+        print(f"fix:     {fix}")
     print(f"sender:  {message.sender or '(none)'}{'' if message.accepted else '  (claimed, not proven)'}")
     print(f"thread:  {message.thread or '(none)'}")
     for spec in message.specs:
         print(f"spec:    {spec.name} ({spec.format})")
-    for problem in message.problems:
+    for problem in (*message.problems, *_problems_inside(message)):
         print(f"problem: {problem}")
     for note in message.notes:
         print(f"note:    {note}")

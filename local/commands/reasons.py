@@ -34,8 +34,20 @@ _SENTENCES = {
     "duplicate": "it was here already",
 }
 
+_FIXES = {
+    "no-authentication-results": "A mail saved from Gmail (Show original, Download) has them; `aicd send FILE` stamps "
+    "a hand-written one as Google would.",
+    "no-from": "Write `From: NAME <ADDRESS>` as one of its first lines, before the empty one.",
+    "unreadable": "Write `From:`, `To:` and `Subject:` lines, an empty line, then the text, or save a mail as .eml.",
+}
+
 
 def explain(reason: str) -> str:
     """A sentence with the reason behind it; the reason alone where there is no sentence for it."""
     sentence = _SENTENCES.get(reason)
     return f"{sentence} ({reason})" if sentence else reason
+
+
+def suggest_fix(reason: str) -> str:
+    """What somebody who wrote the mail himself does about it; nothing where nobody can do anything here."""
+    return _FIXES.get(reason, "")
