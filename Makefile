@@ -21,7 +21,8 @@ help:
 .venv/pyvenv.cfg:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found. Fix: install one, or call make PYTHON=/path/to/python3" >&2; exit 1; }
 	@command -v git >/dev/null || { echo "error: git not found. Fix: install git" >&2; exit 1; }
-	$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) cannot make a virtual environment. Fix: on Debian and Ubuntu, apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
+	@echo "making a virtual environment in .venv (once)"
+	@$(PYTHON) -m venv .venv || { echo "error: $(PYTHON) cannot make a virtual environment. Fix: on Debian and Ubuntu, apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
 
 .venv/.local: .venv/pyvenv.cfg requirements/local.txt pyproject.toml
 	@echo "installing what the demo needs (once)"

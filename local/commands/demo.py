@@ -102,3 +102,9 @@ def _show(document: dict[str, Any], result: DemoResult) -> None:
         ("time", f"{document['duration_seconds']} s"),
     ):
         console.print(f"{label:>13}: {value}", soft_wrap=True, highlight=False)
+    console.print(
+        "The stack is down: addresses on 127.0.0.1, in the report mail too, answer no more. What they led to is in "
+        f"{result.folder}: the mails, the evidence and the repository.",
+        soft_wrap=True,
+        highlight=False,
+    )
