@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from controlplane.errors import UsageError
-from controlplane.states import MessageState, Result
+from controlplane.states import MessageState, Result, SprintState
 from local.commands.output import print_json, say
-from local.commands.reasons import explain
-from local.stack.identity import load_identity, state_file
+from local.commands.reasons import explain, suggest_fix
+from local.commands.waiting import describe_waiting
+from local.stack.identity import StackIdentity, load_identity, state_file
 from local.stack.journey import Journey, follow, hand_in
 from local.stack.places import state_home
 
@@ -34,7 +35,10 @@ def send(
     """Send a mail through the running stack and wait for what comes of it.
 
     The sender is put on the stack's allow-list, and the repository that the specification names is made if it does
-    not exist. Exit code: 0 accepted and every run passed, 1 otherwise, 4 the stack did not finish in time.
+    not exist.
+
+    Exit code: 0 accepted, built, and every run passed; 1 otherwise, so also where a sprint waits for an approval or an
+    answer; 4 the stack did not finish in time.
     """
     from local.stack.correspondent import prepare_correspondent
 
@@ -57,8 +61,26 @@ def send(
         print_json(outcome)
     else:
         _tell(outcome)
-    passed = outcome["accepted"] and all(run["result"] == Result.PASSED for run in outcome["runs"])
-    raise typer.Exit(0 if passed else 1)
+    for line in describe_waiting(_waiting(identity, journey)):
+        say(f"{line}  (DB_URL as `aicd up` printed it)")
+    raise typer.Exit(0 if outcome["accepted"] and is_built(journey) else 1)
+
+
+def is_built(journey: Journey) -> bool:
+    """Every sprint is done, by runs that passed; one that waits for somebody is not."""
+    sprints = [sprint for spec in journey.observation.specs for sprint in spec.sprints]
+    runs = [run for sprint in sprints for run in sprint.runs]
+    is_done = bool(sprints) and all(sprint.state == SprintState.DONE for sprint in sprints)
+    return is_done and all(run.result == Result.PASSED for run in runs)
+
+
+def _waiting(identity: StackIdentity, journey: Journey) -> list[dict[str, Any]]:
+    """The rows of this mail's sprints that are not over."""
+    from local.administration import Administration
+
+    specs = {spec.spec_id for spec in journey.observation.specs}
+    with Administration(identity.db_url) as operator:
+        return [sprint for sprint in operator.list_sprints() if sprint["spec_id"] in specs]
 
 
 def as_json(journey: Journey, repositories: dict[str, Path]) -> dict[str, Any]:
@@ -78,6 +100,8 @@ def as_json(journey: Journey, repositories: dict[str, Path]) -> dict[str, Any]:
 
 def _tell(outcome: dict[str, Any]) -> None:
     print("accepted" if outcome["accepted"] else f"not accepted: {explain(outcome['reason'])}")
+    if not outcome["accepted"] and (fix := suggest_fix(outcome["reason"])):
+        say(f"Fix: {fix}")
     for run in outcome["runs"]:
         print(f"  {run['sprint']}: {run['result']}  {run['pull_request_url'] or ''}  {run['branch'] or ''}")
     if outcome["repository"]:

@@ -154,6 +154,15 @@ def test_letter_to_a_stack_without_a_planner_is_answered_at_once_and_nothing_is_
     assert "at least one sprint" in text_of(outcome["replies"][0])
 
 
+def test_mail_whose_sprint_waits_for_approval_is_no_success_and_says_how_it_goes_on(
+    stack: Aicd, tmp_path: Path
+) -> None:
+    spec = SPEC.replace("grace/greeter", "grace/waiting") + "policies: {approval: required}\n"
+    done = stack.run("send", write(tmp_path, compose(message_id="waiting", attachment=spec)))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "accepted")
+    assert "greet waits for approval, nothing was built: aicd sprint approve " in done.stderr
+
+
 def test_send_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
     done = Aicd(tmp_path / "empty").run("send", write(tmp_path, compose(message_id="x")), "--json")
     assert done.returncode == 4

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from local.commands.send import is_built
+from local.commands.waiting import describe_waiting
+from local.stack.journey import Journey
 from local.stack.observation import Observation
 
 
@@ -43,3 +46,26 @@ def test_observation_is_settled_only_when_nothing_more_happens(observation: Obse
 
 def test_refused_mail_is_settled_when_nothing_is_pending() -> None:
     assert Observation.model_validate({"state": "REFUSED", "reason": "dmarc-fail"}).is_settled()
+
+
+@pytest.mark.parametrize(
+    ("observation", "built"),
+    [
+        (observed(("DONE", "PASSED")), True),
+        (observed(("NEEDS_APPROVAL", "-")), False),
+        (observed(("NEEDS_INPUT", "-")), False),
+        (observed(("DONE", "PASSED"), ("NEEDS_APPROVAL", "-")), False),
+        (observed(("FAILED", "FAILED")), False),
+        (observed(), False),
+    ],
+)
+def test_mail_is_built_only_when_every_sprint_is_done(observation: Observation, built: bool) -> None:
+    assert is_built(Journey(observation)) is built
+
+
+def test_what_a_sprint_waits_for_is_said_with_its_command() -> None:
+    states = ("NEEDS_APPROVAL", "NEEDS_INPUT", "PAUSED", "FAILED", "RUNNING")
+    told = describe_waiting({"label": "s", "sprint_id": "7", "state": state} for state in states)
+    assert [line.partition("aicd ")[2] for line in told] == [
+        "sprint approve 7", "sprint answer 7 --text ANSWER", "sprint retry 7",
+    ]  # fmt: skip
