@@ -48,8 +48,16 @@ def submit(
         try:
             made = client.submit(content, name, again=again)
         except Refused as refusal:
-            _tell_places(refusal.details["errors"], file)
-            raise
+            told = _tell_places(refusal.details["errors"], file)
+            if not told or json:
+                raise
+            named = "The problem is" if told == 1 else f"{told} problems are"
+            raise Refused(
+                f"{file} was refused. {named} named above.",
+                "Mend it, and submit it again.",
+                refusal.code,
+                refusal.details,
+            ) from refusal
         meter.say(_describe(made))
         outcome = _follow(client, made, meter, timeout) if wait else made
     if json:
@@ -108,11 +116,12 @@ def _key(given: str) -> str:
     return key
 
 
-def _tell_places(errors: list[dict[str, Any]], file: str) -> None:
-    """Each problem that has a place, as compilers write it."""
-    for problem in errors:
-        if problem.get("line"):
-            say(f"{file}:{problem['line']}:{problem.get('column', 1)}: {problem['message']}")
+def _tell_places(errors: list[dict[str, Any]], file: str) -> int:
+    """Each problem that has a place, as compilers write it; how many those were."""
+    placed = [problem for problem in errors if problem.get("line")]
+    for problem in placed:
+        say(f"{file}:{problem['line']}:{problem.get('column', 1)}: {problem['message']}")
+    return len(placed)
 
 
 def _describe(made: dict[str, Any]) -> str:

@@ -45,12 +45,16 @@ def address(line: Line) -> Iterator[str]:
 
 def submit(line: Any, address: str, *arguments: str, stdin: bytes = b"") -> tuple[int, Any, str]:
     """Exit code, the JSON document on stdout, and what was said on stderr."""
+    done = call(line, address, *arguments, "--json", stdin=stdin)
+    return done.returncode, json.loads(done.stdout), done.stderr.decode()
+
+
+def call(line: Any, address: str, *arguments: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
     with Administration(line.world.db_url) as operator:
         key = operator.create_api_key({"repo": REPO, "name": "c", "scopes": ["specs:read", "specs:write"]})["key"]
-    command = [sys.executable, "-m", "local", "submit", *arguments, "--url", address, "--json"]
+    command = [sys.executable, "-m", "local", "submit", *arguments, "--url", address]
     environment = {**os.environ, "AICD_API_KEY": str(key), "PYTHONPATH": str(ROOT), "NO_PROXY": "*"}
-    done = subprocess.run(command, input=stdin, capture_output=True, env=environment, cwd=ROOT, timeout=60, check=False)
-    return done.returncode, json.loads(done.stdout), done.stderr.decode()
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment, cwd=ROOT, timeout=60, check=False)
 
 
 def test_small_specification_goes_with_the_request_and_twice_is_once(line: Line, address: str, tmp_path: Any) -> None:
@@ -75,6 +79,14 @@ def test_bad_specification_from_a_pipe_is_refused_with_each_place(line: Line, ad
     code, told, said = submit(line, address, "-", stdin=SPEC.replace("coverage_min: 0.8", "coverage_min: 8").encode())
     assert (code, told["errors"][0]["code"]) == (1, "spec-invalid")
     assert said.startswith("-:12:")
+
+
+def test_problem_of_a_bad_specification_is_said_once(line: Line, address: str) -> None:
+    bad = SPEC.replace("coverage_min: 0.8", "coverage_min: 8").encode()
+    done = call(line, address, "-", stdin=bad)
+    said = done.stderr.decode()
+    assert (done.returncode, said.count("coverage_min")) == (1, 1), said
+    assert "The problem is named above. Fix: Mend it" in said
 
 
 def test_wait_ends_with_the_run_and_says_why_it_failed(line: Line, address: str, tmp_path: Any) -> None:
