@@ -85,7 +85,7 @@ def _invalid(path: Path, problems: tuple[Problem, ...]) -> InvalidDefinitionOfDo
     told = [_as_text(problem) for problem in problems[:_PROBLEMS_TOLD]]
     return InvalidDefinitionOfDone(
         f"{path} is no Definition of Done we can judge by. " + " ".join(told),
-        fix="Mend the lines named; the keys are explained in the README.",
+        fix="Mend the lines named; docs/writing-a-specification.md explains the keys.",
         details={"problems": [problem.model_dump(mode="json") for problem in problems]},
     )
 

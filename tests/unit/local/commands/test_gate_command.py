@@ -145,3 +145,8 @@ def test_criterion_that_passes_without_a_figure_says_why(capsys: pytest.CaptureF
     told = capsys.readouterr().out
     assert f"diff_coverage_min: {reason}" in told
     assert "2 tests ran." not in told
+
+
+def test_wrong_definition_of_done_names_the_page_that_explains_its_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gate", "--dod", "bad.yml", "--reports", "junit.xml"]) == 1
+    assert "docs/writing-a-specification.md explains the keys" in capsys.readouterr().err
