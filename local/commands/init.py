@@ -47,8 +47,10 @@ def init(
     if json:
         print_json({"created": made})
         return
-    for name in made:
-        print(f"created {name}")
+    for name in (str(WORKFLOW), str(CONFIGURATION)):
+        print(f"created {name}" if name in made else f"{name} was there already, and was left as it is")
+    if not made:
+        return
     print("Next: commit these, then set the variables and secrets that the workflow's first lines name.")
 
 

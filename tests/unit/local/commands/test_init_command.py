@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from action.verify.checkout import Snapshot
 from action.verify.policy import read_policy
 from controlplane.evidence import IntegrityFinding
+from local.cli import run
 from local.commands.init import CONFIGURATION_TEXT
 
 
@@ -16,3 +21,14 @@ def test_example_in_the_configuration_allows_what_it_shows_once_it_is_uncommente
     assert policy.notes == ()
     assert not policy.apply(finding).fails
     assert policy.apply(finding.model_copy(update={"file": "tests/test_new.py"})).fails
+
+
+def test_second_init_says_what_was_there_already(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".git").mkdir()
+    assert run(["init", "--repo", str(tmp_path)]) == 0
+    assert "created .aicd.yml" in capsys.readouterr().out
+    (tmp_path / ".aicd.yml").unlink()
+    assert run(["init", "--repo", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert ".github/workflows/aicd.yml was there already" in told
+    assert "created .aicd.yml" in told
