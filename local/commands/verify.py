@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +18,10 @@ from local.commands.output import print_json, say
 
 app = typer.Typer(add_completion=False)
 
+PREFIX = "aicd-reports-"
+KEPT_REPORTS = 5
+LONGEST_CALL_SECONDS = 24 * 3600
+
 
 @app.command()
 def verify(
@@ -23,7 +30,9 @@ def verify(
     dod: Annotated[Path, typer.Option(help="The Definition of Done: YAML or JSON, alone or in a specification.")],
     head: Annotated[str, typer.Option(help="The commit or branch to judge.")] = "HEAD",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Where reports and logs are kept. Default: a new folder.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where reports and logs are kept. Default: a new folder, for some days.")
+    ] = None,
     timeout_seconds: Annotated[float, typer.Option(min=1, help="The longest time that all runs may take.")] = 1800,
     network: Annotated[bool, typer.Option(help="Whether the tests may use the network.")] = True,
 ) -> int:
@@ -63,12 +72,26 @@ def verify(
 
 def _output_folder(output: Path | None) -> Path:
     if output is None:
-        folder = Path(tempfile.mkdtemp(prefix="aicd-reports-"))
+        forget_old_reports(Path(tempfile.gettempdir()))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         folder.chmod(0o755)  # the sandbox's user works below it
         return folder
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is not a folder.", fix="Name a folder, or one that is still to be made.")
     return output.absolute()
+
+
+def forget_old_reports(folder: Path) -> None:
+    """Remove what earlier calls of ours left, but for the newest and what another call may be writing."""
+    old = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir() and not path.is_symlink() and _is_ours(path)]
+    over = time.time() - LONGEST_CALL_SECONDS
+    for path in sorted(old, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT_REPORTS:]:
+        if path.stat().st_mtime < over:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.stat().st_uid == os.getuid()
 
 
 def _keep_quiet(_line: str) -> None:

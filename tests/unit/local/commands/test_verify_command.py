@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from local.cli import run
+from local.commands.verify import forget_old_reports
 
 
 @pytest.fixture
@@ -65,3 +68,21 @@ def test_empty_change_is_said_to_be_empty_and_a_clean_tree_nothing(
     told = capsys.readouterr().err
     assert "note: the change is empty: base and head are both " in told
     assert "uncommitted" not in told
+
+
+def test_old_reports_are_forgotten_but_for_the_newest_and_what_may_be_in_use(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"aicd-reports-{number}").mkdir()
+        long_ago = time.time() - 90_000 - number
+        os.utime(tmp_path / f"aicd-reports-{number}", (long_ago, long_ago))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "aicd-reports-link").symlink_to(tmp_path / "other")
+    forget_old_reports(tmp_path)
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {"other", "aicd-reports-link", *(f"aicd-reports-{number}" for number in range(5))}
+    for path in tmp_path.iterdir():
+        os.utime(path)
+    for number in range(10, 20):
+        (tmp_path / f"aicd-reports-{number}").mkdir()
+    forget_old_reports(tmp_path)
+    assert len(list(tmp_path.glob("aicd-reports-*"))) == 16, "what is young may be in use"
