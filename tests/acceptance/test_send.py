@@ -163,6 +163,12 @@ def test_mail_whose_sprint_waits_for_approval_is_no_success_and_says_how_it_goes
     assert "greet waits for approval, nothing was built: aicd sprint approve " in done.stderr
 
 
+def test_mail_without_a_sender_is_refused_with_what_to_write(stack: Aicd, tmp_path: Path) -> None:
+    raw = b"".join(line for line in compose(message_id="nobody").splitlines(keepends=True) if line[:5] != b"From:")
+    done = stack.run("send", write(tmp_path, raw))
+    assert (done.returncode, "Fix: Write `From: NAME <ADDRESS>`" in done.stderr) == (1, True), done.stderr
+
+
 def test_send_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
     done = Aicd(tmp_path / "empty").run("send", write(tmp_path, compose(message_id="x")), "--json")
     assert done.returncode == 4
