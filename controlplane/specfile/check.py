@@ -17,6 +17,7 @@ from controlplane.specfile.detect import detect_format, format_of_name
 from controlplane.specfile.document import SpecDocument
 from controlplane.specfile.json_reader import read_json
 from controlplane.specfile.markdown_reader import read_markdown
+from controlplane.specfile.ranges import range_of
 from controlplane.specfile.rules import check_rules
 from controlplane.specfile.tree import Path, Tree, Unreadable, dotted, problem_at
 from controlplane.specfile.unknown import describe_unknown, find_unknown, known_keys, section_at
@@ -125,7 +126,8 @@ def _validate(tree: Tree, model: type[Model]) -> tuple[Model | None, list[Proble
         problems: dict[str, Problem] = {}
         for complaint in error.errors(include_url=False)[: 4 * MAX_PROBLEMS]:
             path = _written_path(tree, complaint["loc"], is_missing=complaint["type"] == "missing")
-            message = describe(complaint, path)
+            numbers = range_of(section_at(path[:-1], model), path[-1] if path else "")
+            message = describe(complaint, path, numbers)
             place = tree.place_of(path)
             if complaint["type"] == "missing" and (meant := _misspelt(tree, path, model)):
                 place = tree.keys.get((*path[:-1], meant), place)

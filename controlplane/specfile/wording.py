@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from controlplane.specfile.ranges import Range
 from controlplane.specfile.tree import Path, shown
 
 _YES_NO = {"yes": "true", "y": "true", "on": "true", "no": "false", "n": "false", "off": "false"}
 _LONGEST_COMPARED = 40
 
 
-def describe(error: ErrorDetails, path: Path) -> str:
-    """One sentence or two; `path` is where the value stands in the document."""
+def describe(error: ErrorDetails, path: Path, numbers: Range) -> str:
+    """One sentence or two; `path` is where the value stands in the document, `numbers` are those it takes."""
     name = _name(path)
+    if error["type"] in ("float_type", "int_type"):
+        return _number(name, error["input"], numbers, "a whole number" if error["type"] == "int_type" else "a number")
     explain = _SENTENCES.get(error["type"])
     if explain is None:
         return f"{name}: {error['msg']}."
@@ -75,14 +79,13 @@ def _flag(name: str, value: Any, _context: dict[str, Any]) -> str:
     return f"{name} should be true or false{_did_you_mean(_as_flag(value))}"
 
 
-def _number(name: str, value: Any, _context: dict[str, Any]) -> str:
-    number = _as_number(value)
-    hint = f" Did you mean {number}, without quotes?" if number and isinstance(value, str) else ""
-    return f"{name} should be a number.{hint}"
-
-
-def _whole_number(name: str, value: Any, context: dict[str, Any]) -> str:
-    return _number(name, value, context).replace("a number", "a whole number", 1)
+def _number(name: str, value: Any, numbers: Range, kind: str) -> str:
+    meant = _as_number(value, numbers) if isinstance(value, str) else None
+    if meant is None:
+        return f"{name} should be {kind}{numbers}."
+    # Only a figure that would be read if it stood there bare is in quotes.
+    bare = ", without quotes" if _parsed(str(value)) is not None else ""
+    return f"{name} should be {kind}. Did you mean {meant:g}{bare}?"
 
 
 def _at_most(name: str, value: Any, context: dict[str, Any]) -> str:
@@ -141,12 +144,21 @@ def _as_flag(value: Any) -> str:
     return text if text in ("true", "false") else _YES_NO.get(text, "")
 
 
-def _as_number(value: Any) -> str:
-    text = str(value).strip().rstrip("%").replace(",", ".")
+def _as_number(value: str, numbers: Range) -> float | None:
+    """The number that was probably meant: 90 and 90% of a share are 0.9. None where no guess would be taken."""
+    found = _parsed(value.strip().removesuffix("%").replace(",", "."))
+    if found is not None and numbers.most == 1 and 1 < found <= 100:
+        found /= 100
+    elif found is not None and numbers.most == 1 and "%" in value:
+        return None
+    return found if found is not None and found in numbers else None
+
+
+def _parsed(text: str) -> float | None:
     try:
-        return f"{float(text):g}" if len(text) <= 20 and float(text) == float(text) else ""
+        return float(text) if len(text) <= 20 and math.isfinite(float(text)) else None
     except ValueError:
-        return ""
+        return None
 
 
 def _did_you_mean(word: str) -> str:
@@ -166,8 +178,6 @@ _SENTENCES: dict[str, Callable[[str, Any, dict[str, Any]], str]] = {
     "dict_type": _section,
     "model_type": _section,
     "bool_type": _flag,
-    "float_type": _number,
-    "int_type": _whole_number,
     "less_than_equal": _at_most,
     "greater_than_equal": _at_least,
     "greater_than": _above,
