@@ -33,7 +33,7 @@ class ProblemLine(Noun):
 
 
 class NoteLine(Noun):
-    """How a mail was read, on one line; nothing has to be put right for it."""
+    """How a mail was read, on one line; nothing has to be put right for it. `attachment` is the specification's."""
 
     attachment: str = ""
     message: str
@@ -107,6 +107,16 @@ class Notice(Noun):
     def is_unplanned(self) -> bool:
         """A letter that nobody has planned yet."""
         return self.sprints == (UNPLANNED,)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether text or files of the mail were not read: such notes are of no specification."""
+        return any(not note.attachment for note in self.notes)
+
+    @property
+    def doubts_a_line(self) -> bool:
+        """Whether a specification that was read holds what its writer may have meant otherwise."""
+        return any(note.attachment for note in self.notes)
 
 
 def read_notice(outbox_id: str, description: Mapping[str, Any]) -> Notice | None:

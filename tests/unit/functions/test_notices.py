@@ -470,6 +470,18 @@ def test_receipt_tells_how_the_mail_was_read(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "html"])
+@pytest.mark.parametrize(("note", "again", "correct"), [(NOTES[0], True, False), (NOTES[1], False, True)])
+def test_receipt_advises_what_helps_with_what_it_notes(
+    note: dict[str, Any], again: bool, correct: bool, kind: str
+) -> None:
+    mail = compose_mail(notice(template="spec_received", problems=[note], spec=SPEC), (), DOMAIN)
+    text = " ".join(body(mail, kind).split())
+    assert ("in the words of the mail itself" in text) is again
+    assert ("Correct the line and send it again, if it was meant." in text) is correct
+    assert "Otherwise you need not do anything." in text
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
 def test_receipt_of_a_mail_that_was_read_whole_says_nothing_of_reading(kind: str) -> None:
     text = body(compose_mail(notice(template="spec_received", spec=SPEC), (), DOMAIN), kind)
     assert "How your mail was read" not in text
