@@ -10,6 +10,7 @@ from pydantic import Field
 
 from controlplane.noun import Noun
 from functions._shared.notices.bounds import items, line, mapping, number, text, texts, whole
+from functions._shared.notices.mending import say_why
 from functions._shared.notices.planning import UNPLANNED, PlanFacts, QuestionLine, read_plan, read_questions
 
 Template = Literal["spec_received", "spec_invalid", "spec_cancelled", "needs_input", "needs_approval", "report"]
@@ -163,10 +164,11 @@ def _read(outbox_id: str, description: Mapping[str, Any], mailbox: str, recipien
 def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
     summary = mapping(run.get("summary_json"))
     pull_request = mapping(summary.get("pull_request")) or mapping(run.get("pull_request"))
+    commit = text(summary.get("commit") or run.get("commit"), 64)
     return RunFacts(
         run_id=text(run.get("id") or run.get("run_id"), 64),
         result=text(run.get("result"), 20),
-        reason=text(_why_unjudged(summary), 2_000),
+        reason=text(say_why(summary, text(mapping(description.get("spec")).get("repo"), 200)), 2_000),
         iterations=whole(summary.get("iterations")),
         isolation=tuple(text(line, 300) for line in texts(summary.get("isolation"))),
         criteria=tuple(_criterion(item) for item in items(mapping(summary.get("verdict")).get("criteria"))),
@@ -174,20 +176,15 @@ def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
             summary.get("pull_request_url") or pull_request.get("url") or run.get("pull_request_url")
         ),
         ci_url=_link(run.get("ci_url") or run.get("url")),
-        branch=text(summary.get("branch") or run.get("branch"), 200),
-        commit=text(summary.get("commit") or run.get("commit"), 64),
+        # Without a commit there is no such branch to look at.
+        branch=text(summary.get("branch") or run.get("branch"), 200) if commit else "",
+        commit=commit,
         cost_usd=number(summary.get("cost_usd", summary.get("cost"))),
         duration_seconds=number(summary.get("duration_seconds")),
         artifacts=tuple(
             _artifact(item) for item in items(description.get("artifacts"), MOST_ARTIFACTS) if item.get("storage_path")
         ),
     )
-
-
-def _why_unjudged(summary: Mapping[str, Any]) -> str:
-    """What the database (abandon_run_v1) or the runner wrote about a run that ended early."""
-    error, failure = mapping(summary.get("error")), mapping(summary.get("failure"))
-    return str(error.get("message") or " ".join(str(failure[key]) for key in ("message", "fix") if failure.get(key)))
 
 
 def _problem(item: Mapping[str, Any]) -> ProblemLine:

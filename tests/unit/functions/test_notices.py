@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from functions._shared.bucket import read_bucket
 from functions._shared.notices.compose import compose_mail
 from functions._shared.notices.headers import reply_subject, thread_of
 from functions._shared.notices.links import MOST_LINKS, Link, sign_links
+from functions._shared.notices.mending import MAINTAINERS, say_why
 from functions._shared.notices.notice import Notice, read_notice
 from functions._shared.settings import Environment, Misconfigured
 
 DOMAIN = "notices.example"
+ROOT = Path(__file__).parents[3]
 EVIL = "<script>alert(1)</script>\r\nBcc: victim@example.org"
 
 
@@ -238,6 +241,43 @@ def test_run_that_never_began_says_why() -> None:
     text = body(compose_mail(notice(run=run), (), DOMAIN), "plain")
     assert "before the change could be judged" in text
     assert "No workflow there." in text
+
+
+NO_AGENT = {
+    "code": "no-agent",
+    "message": "No agent is configured.",
+    "fix": "Set `anthropic-api-key`; docs/agents.md says how to do without one.",
+}
+
+
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_what_only_a_maintainer_can_mend_is_not_asked_of_the_requester(kind: str) -> None:
+    run = {"result": "FAILED", "branch": "aicd/12/S1", "summary_json": {"failure": NO_AGENT}}
+    text = " ".join(body(compose_mail(notice(run=run), (), DOMAIN), kind).split())
+    assert "No agent is configured. The maintainer of o/r has to mend this; send it again after that." in text
+    assert "What has to be done: Set `anthropic-api-key`." in text
+    assert "docs/" not in text
+    assert "aicd/12/S1" not in text, "nothing was pushed there"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "told"),
+    [
+        ("planning-off", "No. Fix: Send sprints: docs/writing-a-specification.md shows how.", "No. Send sprints."),
+        ("workflow-refused", "No. Fix: Start (docs/x.md) it.",
+         "No. The maintainer of o/r has to mend this; send it again after that. What has to be done: Start it."),
+        ("no-agent", "No.", "No. The maintainer of o/r has to mend this; send it again after that."),
+        ("cancelled", "It was cancelled.", "It was cancelled."),
+    ],
+)  # fmt: skip
+def test_remedy_is_told_to_whom_it_is_for(code: str, message: str, told: str) -> None:
+    assert say_why({"error": {"code": code, "message": message}}, "o/r") == told
+
+
+def test_every_code_that_is_a_maintainers_is_one_that_is_raised() -> None:
+    sources = [path.read_text() for room in ("action", "functions") for path in (ROOT / room).rglob("*.py")
+               if path.name != "mending.py" or path.parent.name == "action"]  # fmt: skip
+    assert [code for code in MAINTAINERS if not any(f'"{code}"' in source for source in sources)] == []
 
 
 @pytest.mark.parametrize("kind", ["html", "plain"])
