@@ -5,6 +5,7 @@ Needs DB_URL, the address of the database's owner; docs/drills.md walks through 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 RowId = Annotated[str, typer.Argument(metavar="ID", help="The row's id, as `list` prints it.")]
 COLUMNS = ("id", "kind", "state", "attempts", "when", "about", "last error")
 WITHOUT_AN_ERROR = "-"
+_PROMISE = re.compile(r"(Wait)?; the work is kept and tried again\.")
 
 
 @app.command("list")
@@ -33,7 +35,7 @@ def list_rows(
         return
     print_table(COLUMNS, [_cells(row) for row in rows])
     died = sum(row["state"] == "DEAD" for row in rows)
-    say(f"{len(rows)} rows, {died} of them dead.{' Heal one with: aicd outbox requeue ID' if died else ''}")
+    say(f"{len(rows)} rows, {died} of them dead.")
 
 
 @app.command("requeue")
@@ -75,5 +77,14 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     kind = " ".join(word for word in (row["kind"], row["template"], row["channel"]) if word)
     when = row["dead_at"] or row["leased_until"] or row["next_attempt_at"] or row["done_at"]
     about = " ".join(word for word in (row["repo"], row["requester"]) if word)
-    error = " ".join((row["last_error"] or WITHOUT_AN_ERROR).split())
-    return (row["id"], kind, row["state"], str(row["attempts"]), str(when)[:19], about, error)
+    return (row["id"], kind, row["state"], str(row["attempts"]), str(when)[:19], about, describe_error(row))
+
+
+def describe_error(row: dict[str, Any]) -> str:
+    """What failed. Of a dead row the promise that was true while it was tried is left out: nobody tries it again."""
+    said = " ".join((row["last_error"] or "").split())
+    if row["state"] != "DEAD":
+        return said or WITHOUT_AN_ERROR
+    kept = " ".join(_PROMISE.sub(lambda found: "" if found[1] else ".", said).split()).removesuffix("Fix:")
+    remedy = f"Nobody tries it again: mend the cause, then `aicd outbox requeue {row['id']}`."
+    return f"{kept.strip()} {remedy}".strip()
