@@ -36,6 +36,18 @@ def test_plain_curl_hands_a_specification_in(line: Line, address: str, tmp_path:
     said = run(["sh", str(EXAMPLES / "submit.sh")], file, SPECS_URL=address, AICD_API_KEY=str(key))
     [(spec_id,)] = line.rows("select id::text from specs")
     assert spec_id in said
+    again = run(["sh", str(EXAMPLES / "submit.sh")], file, SPECS_URL=address, AICD_API_KEY=str(key))
+    assert spec_id in again, "the bytes are there already: they are submitted once more"
+
+
+def test_plain_curl_prints_why_it_was_refused(line: Line, address: str, tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text(SPEC)
+    given = {**os.environ, "NO_PROXY": "*", "SPECS_URL": address, "AICD_API_KEY": "aicd_wrong"}
+    refused = subprocess.run(["sh", str(EXAMPLES / "submit.sh"), str(file)], capture_output=True, text=True, env=given,
+                             timeout=60, check=False)  # fmt: skip
+    assert refused.returncode == 1
+    assert '"message"' in refused.stderr
 
 
 def test_official_client_hands_a_specification_in(line: Line, address: str, tmp_path: Path) -> None:
