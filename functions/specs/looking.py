@@ -86,11 +86,12 @@ def parse_query(call: Call) -> SearchSpecs:
         raise _unknown(unknown)
     repeated = sorted(name for name, values in call.query.items() if len(values) > 1)
     if repeated:
-        raise Invalid([{"code": "parameter-repeated", "message": "Give it once.", "field": name} for name in repeated])
+        said = "This parameter is given more than once. Fix: Give it once."
+        raise Invalid([{"code": "parameter-repeated", "message": said, "field": name} for name in repeated])
     try:
         asked = SearchSpecs.model_validate({name: values[0] for name, values in call.query.items()})
     except ValidationError as error:
-        raise invalid_fields(error, "parameter-invalid") from error
+        raise invalid_fields(error, SearchSpecs, "parameter-invalid") from error
     return asked
 
 
@@ -116,7 +117,10 @@ def _in_utc(name: str, moment: datetime) -> str:
             return moment.astimezone(UTC).isoformat()
     except OverflowError:
         pass
-    said = "The time needs an offset, as in 2026-11-21T08:00:00Z (a + is written %2B), and a year from 1 to 9999."
+    said = (
+        "The time has no offset, or a year that there is not. Fix: Write it as 2026-11-21T08:00:00Z (a + is written "
+        "%2B), with a year from 1 to 9999."
+    )
     raise Invalid([{"code": "parameter-invalid", "message": said, "field": name}])
 
 
@@ -132,7 +136,7 @@ def read_cursor(cursor: str) -> Cursor:
         key = Cursor.model_validate({"created_at": created_at, "id": spec_id})
         return Cursor(created_at=key.created_at.astimezone(UTC), id=key.id)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        said = "This cursor is none of ours; take meta.next_cursor of the page before."
+        said = "This cursor is none of ours. Fix: Take `meta.next_cursor` of the page before."
         raise Invalid([{"code": "parameter-invalid", "message": said, "field": "cursor"}]) from error
 
 
@@ -179,9 +183,15 @@ def _saved_as(artifact: Row) -> str:
 
 
 def _unknown(names: list[str]) -> Invalid:
+    from functions._shared.api.wording import explain_unknown  # opened as late as in refusals.py
+
     return Invalid(
         [
-            {"code": "parameter-unknown", "message": "There is no such parameter here.", "field": name[:100]}
+            {
+                "code": "parameter-unknown",
+                "message": explain_unknown("parameter", name, SearchSpecs.model_fields),
+                "field": name[:100],
+            }
             for name in names
         ]
     )

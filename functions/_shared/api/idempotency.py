@@ -36,13 +36,13 @@ SERVER_ERROR = 500
 
 
 class KeyInUse(Conflict):
-    """The first request with this key is still being served."""
+    """The first request with this Idempotency-Key is still being served."""
 
     default_code = "request-in-progress"
 
 
 class KeyReused(CallerError):
-    """This key was used for another request."""
+    """This Idempotency-Key was used for another request."""
 
     default_code = "idempotency-key-reused"
     http_status = UNPROCESSABLE

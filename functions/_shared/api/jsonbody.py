@@ -33,7 +33,7 @@ def parse(model: type[Model], document: Any) -> Model:
     try:
         return model.model_validate(document, strict=True)
     except ValidationError as error:
-        raise invalid_fields(error) from error
+        raise invalid_fields(error, model) from error
 
 
 def load_json(body: bytes) -> Any:

@@ -9,7 +9,7 @@ from controlplane.errors import AicdError, CallerError, Conflict, NotFound
 from functions._shared.envelope import Answer
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
     from controlplane.spec import Problem
 
@@ -63,18 +63,16 @@ class HashDiffers(Conflict):
     default_code = "hash-mismatch"
 
 
-def invalid_fields(error: ValidationError, code: str = "field-invalid") -> Invalid:
-    """Each field that pydantic refused, by its dotted path; never what was sent."""
-    return Invalid(
-        [
-            {
-                "code": code,
-                "message": f"{one['msg']}.".replace("..", "."),
-                "field": ".".join(str(step) for step in one["loc"]) or "body",
-            }
-            for one in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-    )
+def invalid_fields(error: ValidationError, model: type[BaseModel], code: str = "field-invalid") -> Invalid:
+    """Each field that the model refused, by its name, with what is allowed there; never what was sent."""
+    from functions._shared.api.wording import explain_field  # with the reader of specifications, which is opened late
+
+    found: dict[str, dict[str, Any]] = {}
+    for one in error.errors(include_url=False, include_input=False):
+        # What stands below a field's name are the branches of its type.
+        field = str(one["loc"][0]) if one["loc"] else "body"
+        found.setdefault(field, {"code": code, "message": explain_field(one, model), "field": field})
+    return Invalid(list(found.values()))
 
 
 def invalid_spec(problems: Sequence[Problem], *, positions: bool) -> Invalid:

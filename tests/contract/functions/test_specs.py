@@ -469,21 +469,26 @@ def test_list_is_paged_by_key_and_filtered(api: Api) -> None:
 
 
 QUERIES = (
-    ("stat=DONE", "parameter-unknown"),
-    ("state=done", "parameter-invalid"),
-    ("limit=0", "parameter-invalid"),
-    ("limit=1&limit=2", "parameter-repeated"),
-    ("cursor=bm90IG91cnM", "parameter-invalid"),
-    ("created_after=2026-01-01T00:00:00", "parameter-invalid"),
-    ("created_after=yesterday", "parameter-invalid"),
-    ("repo=%00", "parameter-invalid"),
+    ("stat=DONE", "parameter-unknown", "Fix: Did you mean 'state'? Known are: repo, state, "),
+    ("state=done", "parameter-invalid", "Fix: Give one of 'PLANNED', "),
+    ("limit=0", "parameter-invalid", "Fix: Give a whole number between 1 and 200"),
+    ("limit=many", "parameter-invalid", "Fix: Give a whole number between 1 and 200"),
+    ("limit=1&limit=2", "parameter-repeated", "Fix: Give it once."),
+    ("cursor=bm90IG91cnM", "parameter-invalid", "Fix: Take `meta.next_cursor`"),
+    ("cursor=%00", "parameter-invalid", "Fix: `meta.next_cursor` of the page before."),
+    ("created_after=2026-01-01T00:00:00", "parameter-invalid", "Fix: Write it as 2026-11-21T08:00:00Z"),
+    ("created_after=yesterday", "parameter-invalid", "Fix: Write it as 2026-11-21T08:00:00Z"),
+    ("created_before=2026-13-41T00:00:00Z", "parameter-invalid", "Fix: Write it as 2026-11-21T08:00:00Z"),
+    ("repo=%00", "parameter-invalid", "Fix: OWNER/NAME."),
+    ("sha256=AB", "parameter-invalid", "Fix: Give 64 hexadecimal digits in lower case."),
 )
 
 
-def test_query_that_is_not_understood_is_refused_and_not_passed_over(api: Api) -> None:
-    for query, error in QUERIES:
+def test_query_that_is_not_understood_is_refused_with_what_is_allowed(api: Api) -> None:
+    for query, error, fix in QUERIES:
         answer = api.ask("GET", f"/specs?{query}")
         assert (answer.status_code, code(answer)) == (422, error), query
+        assert fix in answer.json["errors"][0]["message"], query
 
 
 def test_page_has_verdict_pull_request_and_links_that_open(api: Api) -> None:
