@@ -35,16 +35,20 @@ CRITERIA = {
 }
 # Refusals of a mail in which there is nothing yet to correct: its sender has to write a specification first.
 UNWRITTEN = ("no-specification", "planning-off", "attachment-unread")
+# A signed link is as long as a paragraph: the text has the report's and so many others, HTML hides them behind names.
+MOST_TOLD_LINKS = 3
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def compose_mail(notice: Notice, links: tuple[Link, ...], domain: str) -> EmailMessage:
     """The whole mail, ready to send."""
+    report = next((link for link in links if link.name == REPORT), None)
     facts = {
         "notice": notice,
         "run": notice.run,
-        "report": next((link for link in links if link.name == REPORT), None),
+        "report": report,
         "links": links,
+        "told_links": links[: MOST_TOLD_LINKS + (report is not None)],
         "example": EXAMPLE,
         "unwritten": notice.reason in UNWRITTEN,
         "letter": example_letter(notice.problems[0].message) if notice.reason == "repository-missing" else "",

@@ -20,6 +20,10 @@ MOST_PROBLEMS = 50
 MOST_NOTES = 15
 # With each unmet criterion; report.html has them all.
 MOST_EVIDENCE = 5
+# How the database begins what it says of a cancelled specification (cancel_spec_v1); the mail says so itself.
+CANCELLED = "The specification was cancelled."
+# Notes on how safely a run was set up (action/publish/compose.py), which are for whoever operates it.
+OPERATORS = ("Runner: ", "Control plane: ")
 _ADDRESS = re.compile(r"[^@\s<>(),;:\"\\\[\]]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
 
 
@@ -110,6 +114,11 @@ class Notice(Noun):
         return self.sprints == (UNPLANNED,)
 
     @property
+    def why_cancelled(self) -> str:
+        """The maintainer's own words; empty where he gave none."""
+        return self.reason.removeprefix(CANCELLED).strip()
+
+    @property
     def leaves_out(self) -> bool:
         """Whether text or files of the mail were not read: such notes are of no specification."""
         return any(not note.attachment for note in self.notes)
@@ -170,7 +179,7 @@ def _run(run: Mapping[str, Any], description: Mapping[str, Any]) -> RunFacts:
         result=text(run.get("result"), 20),
         reason=text(say_why(summary, text(mapping(description.get("spec")).get("repo"), 200)), 2_000),
         iterations=whole(summary.get("iterations")),
-        isolation=tuple(text(line, 300) for line in texts(summary.get("isolation"))),
+        isolation=tuple(text(said, 300) for said in texts(summary.get("isolation")) if not said.startswith(OPERATORS)),
         criteria=tuple(_criterion(item) for item in items(mapping(summary.get("verdict")).get("criteria"))),
         pull_request_url=_link(
             summary.get("pull_request_url") or pull_request.get("url") or run.get("pull_request_url")

@@ -16,7 +16,7 @@ from functions._shared.notices.compose import compose_mail
 from functions._shared.notices.headers import reply_subject, thread_of
 from functions._shared.notices.links import MOST_LINKS, Link, sign_links
 from functions._shared.notices.mending import MAINTAINERS, say_why
-from functions._shared.notices.notice import Notice, read_notice
+from functions._shared.notices.notice import CANCELLED, Notice, read_notice
 from functions._shared.settings import Environment, Misconfigured
 
 DOMAIN = "notices.example"
@@ -484,9 +484,48 @@ def test_cancelled_specification_is_told_with_the_reason_and_without_a_run() -> 
     mail = compose_mail(told, (), DOMAIN)
     assert body(mail, "plain").startswith("CANCELLED")
     for kind in ("plain", "html"):
-        assert "Not needed." in body(mail, kind)
+        assert "Reason: Not needed." in body(mail, kind)
     assert "<script>" not in body(mail, "html")
     assert mail["Bcc"] is None
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+@pytest.mark.parametrize(
+    ("stored", "told"), [("The specification was cancelled. not needed", "not needed"), (CANCELLED, "")]
+)
+def test_reason_of_a_cancelled_specification_stands_apart(stored: str, told: str, kind: str) -> None:
+    mail = compose_mail(notice(template="spec_cancelled", reason=stored), (), DOMAIN)
+    assert CANCELLED not in body(mail, kind)
+    assert ("Reason:" in body(mail, kind)) is bool(told)
+    assert f"Reason: {told}".strip() in body(mail, kind) or not told
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_passed_run_says_what_comes_next(kind: str) -> None:
+    run = notice().run
+    for result, told in (("PASSED", True), ("FAILED", False)):
+        facts = notice().model_copy(update={"run": run.model_copy(update={"result": result})})
+        assert ("eview the pull request and merge it." in body(compose_mail(facts, (), DOMAIN), kind)) is told
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_operators_notes_are_left_to_the_report(kind: str) -> None:
+    said = ["Control plane: a token for every run: reduced", "Runner: shared: reduced", "Tests: as a user of their own"]
+    run = {"result": "PASSED", "summary_json": {"isolation": said}}
+    text = body(compose_mail(notice(run=run), (), DOMAIN), kind)
+    assert "as a user of their own" in text
+    assert "reduced" not in text
+
+
+def test_text_of_the_report_names_three_links_beside_the_report_and_counts_the_others() -> None:
+    links = tuple(Link(name, f"https://storage.example/{name}") for name in ("report.html", *"abcdef"))
+    text = body(compose_mail(notice(), links, DOMAIN), "plain")
+    assert "https://storage.example/c" in text
+    assert "https://storage.example/d" not in text
+    assert "and 3 more, linked in the HTML part" in text
+    assert "https://storage.example/f" in body(compose_mail(notice(), links, DOMAIN), "html")
+    assert "and 3 more, linked" in body(compose_mail(notice(), links[1:], DOMAIN), "plain"), "without a report"
+    assert "more, linked" not in body(compose_mail(notice(), links[:4], DOMAIN), "plain")
 
 
 NOTES = [
