@@ -12,7 +12,6 @@ import platform
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
 from action.publish.artifacts import redact
@@ -24,6 +23,7 @@ from controlplane.evidence import Evidence
 from controlplane.plan import Sprint
 from controlplane.report import Report
 from controlplane.verdict import Verdict
+from controlplane.version import installed_version
 
 NAME = "evidence-bundle.zip"
 MAX_FILE_BYTES = 20 * 2**20
@@ -92,13 +92,6 @@ def zip_files(files: Mapping[str, bytes]) -> bytes:
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, files[name])
     return target.getvalue()
-
-
-def installed_version() -> str:
-    try:
-        return metadata.version("aicd")
-    except metadata.PackageNotFoundError:
-        return "unreleased"
 
 
 def _tools(folder: RunFolder) -> dict[str, str]:

@@ -22,7 +22,7 @@ from action.publish.announce import announce
 from action.publish.artifacts import Artifact, artifact_of, collect_files, redact
 from action.publish.automerge import ask_to_merge, take_back_merge
 from action.publish.bundle import NAME as BUNDLE_NAME
-from action.publish.bundle import installed_version, pack_bundle
+from action.publish.bundle import pack_bundle
 from action.publish.compose import compose_report
 from action.publish.markdown import marker, write_body, write_report, write_title
 from action.publish.page import write_page
@@ -41,6 +41,7 @@ from controlplane.plan import Sprint
 from controlplane.report import ArtifactNote, Earlier, Report, summarise
 from controlplane.states import Result
 from controlplane.verdict import Verdict
+from controlplane.version import installed_version
 
 if TYPE_CHECKING:
     from github.Repository import Repository

@@ -15,6 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from controlplane.errors import AicdError
+from controlplane.version import installed_version
 from functions._shared.endpoint import Call
 from functions.mcp.desk import Desk
 from functions.mcp.tools import TOOLS
@@ -91,7 +92,13 @@ def _server(desk: Desk) -> Any:
             content=[types.TextContent(type="text", text=text)], structured_content=data, is_error=is_error
         )
 
-    return Server(NAME, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool)
+    return Server(
+        NAME,
+        version=installed_version(),
+        instructions=INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
 
 
 def use_tool(desk: Desk, name: str, arguments: Mapping[str, Any]) -> tuple[bool, str, dict[str, Any] | None]:
@@ -103,7 +110,7 @@ def use_tool(desk: Desk, name: str, arguments: Mapping[str, Any]) -> tuple[bool,
         asked = tool.arguments.model_validate(dict(arguments))
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()]
-        return True, f"{name} cannot take these arguments: {'; '.join(wrong[:10])}", None
+        return True, f"{name} cannot take these arguments: {'; '.join(wrong[:10])}. It takes: {tool.takes}", None
     try:
         data = dict(tool.answer(desk, asked))
     except AicdError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from controlplane.spec import RepositoryName
 from controlplane.states import Result
@@ -44,12 +44,22 @@ class Question(Asked):
     blocking: bool = Field(default=True, description="False where you can go on with a guess.")
 
 
+def _as_question(given: Any) -> Any:
+    return {"text": given} if isinstance(given, str) else given
+
+
 class OneSprint(OneSpec):
     sprint: Annotated[str, StringConstraints(max_length=200)] | None = Field(None, description="Its label.")
 
 
 class Questions(OneSprint):
-    questions: tuple[Question, ...] = Field(min_length=1, max_length=5)
+    questions: tuple[Annotated[Question, BeforeValidator(_as_question, json_schema_input_type=str | Question)], ...] = (
+        Field(
+            min_length=1,
+            max_length=5,
+            description='1 to 5, each a text, or {"text": "…", "blocking": false} where you can go on with a guess.',
+        )
+    )
 
 
 class Specs(Asked):
@@ -78,6 +88,15 @@ class Tool:
     answer: Callable[[Desk, Any], Answer]
     title: str
     kind: Literal["read", "note", "ask"] = "read"
+
+    @property
+    def takes(self) -> str:
+        """Its arguments in words, for whoever gave others."""
+        fields = self.arguments.model_fields.items()
+        return "; ".join(
+            f"{name}{'' if field.is_required() else ' (optional)'}{f': {field.description}' * bool(field.description)}"
+            for name, field in fields
+        )
 
 
 TOOLS: dict[str, Tool] = {

@@ -15,6 +15,8 @@ import httpx
 import pytest
 from werkzeug.serving import make_server
 
+from controlplane.version import installed_version
+from functions.mcp.tools import TOOLS
 from local.administration import Administration
 from local.gateway.keys import generate_signing_jwk, mint_jwt
 from tests.contract.functions.conftest import REPO
@@ -157,6 +159,20 @@ INITIALIZE = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
 }
+
+
+def test_server_says_which_release_it_is(door: Door) -> None:
+    told = door.post(INITIALIZE, door.key()).json()["result"]["serverInfo"]
+    assert told == {"name": "aicd", "version": installed_version()}
+
+
+def test_documentation_names_the_arguments_of_every_tool() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "mcp.md").read_text().partition("## 3.")[2]
+    rows = {name: row for name in TOOLS for row in text.splitlines() if row.startswith(f"| `{name}` |")}
+    for name, tool in TOOLS.items():
+        fields = [f"`{key}`" if field.is_required() else f"`{key}?`"
+                  for key, field in tool.arguments.model_fields.items()]  # fmt: skip
+        assert [field for field in fields if field not in rows[name]] == [], name
 
 
 def test_nobody_without_a_token_comes_as_far_as_the_protocol(door: Door) -> None:

@@ -72,6 +72,18 @@ def test_key_that_is_revoked_says_nothing_any_more(door: Door) -> None:  # noqa:
     assert door.post(message, key).status_code == 401
 
 
+def test_question_may_be_a_text_and_another_thing_is_refused_with_what_is_expected(door: Door) -> None:  # noqa: F811
+    spec_id, key = wait_for_approval(door), door.key(scopes=BOTH)
+    refused = door.call(key, "ask_requester", spec_id=spec_id, questions=[7])
+    assert refused.is_error
+    assert 'each a text, or {"text": "…", "blocking": false}' in refused.content[0].text
+    answer = door.call(key, "ask_requester", spec_id=spec_id, questions=["Which colour?"])
+    assert not answer.is_error, answer.content
+    spec = door.call(key, "get_spec", spec_id=spec_id).structured_content
+    [question] = spec["sprints"][0]["open_questions"]
+    assert (question["text"], question["blocking"]) == ("Which colour?", True)
+
+
 def test_question_is_mailed_in_the_thread_and_says_that_approval_follows(door: Door) -> None:  # noqa: F811
     spec_id, key = wait_for_approval(door), door.key(scopes=BOTH)
     answer = door.call(key, "ask_requester", spec_id=spec_id, questions=[{"text": "Which colour?"}])
