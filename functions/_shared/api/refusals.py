@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 50
 UNPROCESSABLE = 422
+_LINE = re.compile(r"^Line \d+: ")
 
 
 class TooManyRequests(CallerError):
@@ -38,17 +40,19 @@ class Unreadable(CallerError):
 
 
 class Invalid(AicdError):
-    """What was sent can be read, and not be used. `problems` are the envelope's errors."""
+    """What was sent can be read, and not be used. `problems` are the envelope's errors, `notes` stop nothing."""
 
     default_code = "invalid"
     http_status = UNPROCESSABLE
 
-    def __init__(self, problems: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, problems: Sequence[dict[str, Any]], notes: Sequence[str] = ()) -> None:
         super().__init__(str(problems[0]["message"]), code=str(problems[0]["code"]))
         self.problems = tuple(problems[:MOST_PROBLEMS])
+        self.notes = tuple(notes)
 
     def answer(self) -> Answer:
-        return Answer(status=self.http_status, errors=self.problems)
+        meta = {"notes": list(self.notes)} if self.notes else {}
+        return Answer(status=self.http_status, errors=self.problems, meta=meta)
 
 
 class NoSpec(NotFound):
@@ -75,9 +79,9 @@ def invalid_fields(error: ValidationError, model: type[BaseModel], code: str = "
     return Invalid(list(found.values()))
 
 
-def invalid_spec(problems: Sequence[Problem], *, positions: bool) -> Invalid:
-    """Each problem of a specification. `positions` is False where lines and columns would be of a text that the caller
-    never saw."""
+def invalid_spec(problems: Sequence[Problem], notes: Sequence[str] = (), *, positions: bool) -> Invalid:
+    """Each problem of a specification, and what was noted of it. `positions` is False where lines and columns would be
+    of a text that the caller never saw."""
     return Invalid(
         [
             {
@@ -88,5 +92,6 @@ def invalid_spec(problems: Sequence[Problem], *, positions: bool) -> Invalid:
                 **({"column": problem.column} if positions and problem.column else {}),
             }
             for problem in problems
-        ]
+        ],
+        notes if positions else [_LINE.sub("", note) for note in notes],
     )

@@ -80,7 +80,7 @@ class Intake:
         check = check_handed(handed)
         problems = check.problems or tuple(self._why_not(check.spec))
         if problems:
-            raise invalid_spec(problems, positions=handed.has_positions)
+            raise invalid_spec(problems, check.notes, positions=handed.has_positions)
         return check
 
     def _why_not(self, spec: Spec | None) -> list[Problem]:

@@ -182,11 +182,15 @@ class PageMeta(Meta):
     next_cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
+class FailureMeta(Meta):
+    notes: tuple[str, ...] = Field((), description="Of a refused specification: unknown keys and the like.")
+
+
 class Failure(Told):
     """The envelope of every refusal."""
 
     data: None
-    meta: Meta
+    meta: FailureMeta
     errors: tuple[Problem, ...] = Field(min_length=1)
 
 

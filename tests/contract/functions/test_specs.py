@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 
 from local.administration import Administration
 from local.gateway.keys import generate_signing_jwk, mint_jwt
@@ -142,6 +143,20 @@ def test_each_problem_of_a_specification_has_its_line_and_column(api: Api) -> No
     assert (problem["code"], problem["line"], problem["column"] > 1) == ("spec-invalid", 12, True)
     assert problem["field"].endswith("dod.coverage_min")
     assert api.count("specs") == 0
+
+
+def test_refused_specification_tells_its_notes_beside_what_is_wrong(api: Api) -> None:
+    wrong = SPEC.replace("coverage_min: 0.8", "coverage_min: 90%, test_min: 3")
+    answer = api.post(wrong)
+    assert [problem["message"] for problem in answer.json["errors"]] == [
+        "'coverage_min' should be a number. Did you mean 0.9?"
+    ]
+    [note] = answer.json["meta"]["notes"]
+    assert note.startswith("Line 12: ")
+    assert "Did you mean 'tests_min'?" in note
+    document = YAML(typ="safe").load(wrong)
+    [note] = api.ask("POST", "/specs", json={"spec": document}).json["meta"]["notes"]
+    assert note.startswith("'planning."), "of a document without lines"
 
 
 DEEP = b'{"spec": ' + b'{"a":' * 600 + b"1" + b"}" * 600 + b"}"
