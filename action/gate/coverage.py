@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -51,7 +51,7 @@ class Coverage:
         """`path: 3, 7-9`, the file with most missing lines first."""
         short = [file for file in self.files if file.missing]
         short.sort(key=lambda file: (-len(file.missing), file.path))
-        return tuple(f"{file.path}: lines {spans(file.missing)} are not covered" for file in short)
+        return tuple(tell_gap(file.path, file.missing) for file in short)
 
 
 def merge_coverage(reports: tuple[EvidenceFile, ...], *, complete: bool) -> Coverage:
@@ -84,6 +84,12 @@ def _common_folder(paths: Iterable[str]) -> str:
     """Of absolute paths: a checkout below a folder named `tests` does not make everything a test."""
     absolute = [path for path in paths if path.startswith("/")]
     return os.path.commonpath([path.rpartition("/")[0] or "/" for path in absolute]) if absolute else ""
+
+
+def tell_gap(path: str, lines: Collection[int]) -> str:
+    """The lines of a file that no test covers."""
+    said = "line {} is" if len(lines) == 1 else "lines {} are"
+    return f"{path}: {said.format(spans(lines))} not covered"
 
 
 def spans(numbers: Iterable[int], most: int = 12) -> str:

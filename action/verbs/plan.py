@@ -13,6 +13,7 @@ from action.plan.letter import Asking, Decided, decide_letter, plan_as_written
 from action.released import Released, release
 from action.run import Run
 from action.verbs.start import branch_of
+from controlplane.counting import counted
 from controlplane.errors import CallerError
 from controlplane.plan import Plan, Sprint
 from controlplane.spec import Spec
@@ -35,10 +36,7 @@ def run(context: Context) -> int:
     context.console.set_output("orders", orders_digest(context.folder.path))
     lines = sum(len(story.acceptance) for story in sprint.stories)
     stories = len(sprint.stories)
-    message = (
-        f"Sprint {sprint.label}: {stories} {'story' if stories == 1 else 'stories'}, "
-        f"{lines} acceptance {'line' if lines == 1 else 'lines'}"
-    )
+    message = f"Sprint {sprint.label}: {counted(stories, 'story', 'stories')}, {counted(lines, 'acceptance line')}"
     context.journal(started).event(Phase.PLANNING, message, sprint=sprint.label)
     return 0
 

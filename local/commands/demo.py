@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlplane.counting import counted
 from controlplane.logs import configure_logs
 from controlplane.states import Result
 from local.commands.output import print_json, say
@@ -85,7 +86,7 @@ def _show(document: dict[str, Any], result: DemoResult) -> None:
     if document["verdict"] is None:
         console.print(f"The run ended as {document['result']} before anything could be judged; the report says why.")
     else:
-        attempts = "1 attempt" if document["iterations"] == 1 else f"{document['iterations']} attempts"
+        attempts = counted(document["iterations"], "attempt")
         table = Table(title=f"Verdict: {document['result']} after {attempts}", title_justify="left")
         for column in ("criterion", "required", "actual", "status", "reason"):
             table.add_column(column)

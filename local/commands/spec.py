@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from controlplane.counting import counted
 from controlplane.errors import UsageError
 from controlplane.spec import SpecCheck
 from controlplane.spec_limits import MAX_BYTES
@@ -77,8 +78,7 @@ def _print_lines(found: SpecCheck, file: Path) -> None:
         print(f"{file}: note: {note}")
     if found.valid:
         figures = spec_as_json(found)
-        sprints = "1 sprint" if figures["sprints"] == 1 else f"{figures['sprints']} sprints"
-        stories = "1 story" if figures["stories"] == 1 else f"{figures['stories']} stories"
+        sprints, stories = counted(figures["sprints"], "sprint"), counted(figures["stories"], "story", "stories")
         print(f"{file}: valid ({found.format}, {sprints}, {stories})")
     else:
         print(f"{file}: not valid ({found.format})")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controlplane.counting import counted
 from controlplane.errors import UsageError
 from controlplane.states import SprintState
 from local.commands.operate import AsJson, OnlyRepo, open_administration, parse_id, print_table
@@ -85,8 +86,8 @@ def cancel(
     if as_json:
         print_json(done)
         return
-    ended = sum(sprint["state"] == "CANCELLED" for sprint in done["sprints"])
-    say(f"{ended} of {len(done['sprints'])} sprints are cancelled; the requester is told.")
+    total, ended = len(done["sprints"]), sum(sprint["state"] == "CANCELLED" for sprint in done["sprints"])
+    say(f"{ended} of {counted(total, 'sprint')} {'is' if total == 1 else 'are'} cancelled; the requester is told.")
 
 
 def _tell(sprint: dict[str, Any], *, as_json: bool) -> None:

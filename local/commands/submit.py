@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from controlplane.counting import counted
 from controlplane.errors import OutsideError, UsageError
 from controlplane.spec_limits import MAX_BYTES
 from local.commands.output import print_json, say
@@ -127,7 +128,7 @@ def _tell_places(errors: list[dict[str, Any]], file: str) -> int:
 def _describe(made: dict[str, Any]) -> str:
     word = "was here already" if made["duplicate"] else "taken in"
     count = len(made["sprints"])
-    return f"{word}: {made['id']} ({count} {'sprint' if count == 1 else 'sprints'} for {made['repo']})"
+    return f"{word}: {made['id']} ({counted(count, 'sprint')} for {made['repo']})"
 
 
 def _tell(outcome: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from action.gate.coverage import Coverage
 from action.gate.facts import Facts, named, why_unreadable
 from action.gate.rule import Finding, Rule, asked, failed, not_measured, passed
+from controlplane.counting import counted
 
 _FIX = "Fix: write a coverage report (pytest --cov --cov-report=xml) and name it among the reports."
 
@@ -28,7 +29,7 @@ def missing_evidence(facts: Facts) -> Finding | None:
     if not coverage.reports:
         return not_measured(f"There is no coverage report. {facts.looked()} {_FIX}")
     if coverage.share is None:
-        left_out = f" ({coverage.tests_left_out} test files left out)" if coverage.tests_left_out else ""
+        left_out = f" ({counted(coverage.tests_left_out, 'test file')} left out)" if coverage.tests_left_out else ""
         return not_measured(
             f"The coverage reports hold no line of non-test code{left_out}. {facts.looked()} {_FIX}",
             evidence=named(coverage.reports),
@@ -42,7 +43,8 @@ def _judge(required: Any, facts: Facts) -> Finding:
         return missing
     coverage = facts.coverage
     assert coverage.share is not None  # else it was not measured
-    found = f"{coverage.covered} of {coverage.total} lines of non-test code are covered"
+    are = "line of non-test code is" if coverage.total == 1 else "lines of non-test code are"
+    found = f"{coverage.covered} of {coverage.total} {are} covered"
     evidence = (*named(coverage.reports), *coverage.conflicts)
     if coverage.share >= exact(required):
         return passed(f"{found}{_left_out(coverage)}.", actual=coverage.ratio, evidence=evidence)
@@ -54,12 +56,13 @@ def _judge(required: Any, facts: Facts) -> Finding:
 
 
 def _left_out(coverage: Coverage) -> str:
-    return f" ({coverage.tests_left_out} test files left out)" if coverage.tests_left_out else ""
+    return f" ({counted(coverage.tests_left_out, 'test file')} left out)" if coverage.tests_left_out else ""
 
 
 def _short(coverage: Coverage, required: Fraction) -> str:
     wanted = -(-required.numerator * coverage.total // required.denominator)
-    return f"{wanted - coverage.covered} more are needed for {float(required):g}"
+    more = wanted - coverage.covered
+    return f"{more} more {'is' if more == 1 else 'are'} needed for {float(required):g}"
 
 
 RULE = Rule("coverage_min", "Enough lines of non-test code are covered by tests.", asked("coverage_min"), _judge)

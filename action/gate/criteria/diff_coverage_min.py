@@ -11,10 +11,11 @@ from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
 
-from action.gate.coverage import is_test_path, spans
+from action.gate.coverage import is_test_path, tell_gap
 from action.gate.criteria.coverage_min import exact, missing_evidence
 from action.gate.facts import Facts, named
 from action.gate.rule import Finding, Rule, asked, failed, not_measured, passed
+from controlplane.counting import counted
 from controlplane.evidence import FileCoverage
 
 
@@ -35,13 +36,13 @@ def _judge(required: Any, facts: Facts) -> Finding:
             "Nothing to measure: the change adds no line of code.", actual=None, evidence=named(facts.coverage.reports)
         )
     share = Fraction(covered, total)
-    found = f"{covered} of {total} changed lines are covered"
+    found = f"{covered} of {counted(total, 'changed line')} {'is' if total == 1 else 'are'} covered"
     if share >= exact(required):
         return passed(f"{found}.", actual=round(float(share), 6), evidence=named(facts.coverage.reports))
     return failed(
         f"{found}, {float(exact(required)):g} is required. Fix: test the lines named below.",
         actual=round(float(share), 6),
-        evidence=(f"{path}: lines {spans(lines)} are not covered" for path, lines in uncovered),
+        evidence=(tell_gap(path, lines) for path, lines in uncovered),
     )
 
 

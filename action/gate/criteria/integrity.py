@@ -9,6 +9,7 @@ from typing import Any
 
 from action.gate.facts import Facts
 from action.gate.rule import Finding, Rule, failed, not_measured, passed
+from controlplane.counting import counted
 from controlplane.dod import DefinitionOfDone
 from controlplane.evidence import IntegrityFinding
 
@@ -31,12 +32,12 @@ def _judge(_required: Any, facts: Facts) -> Finding:
     if breaking:
         kinds = ", ".join(sorted({finding.kind for finding in breaking}))
         return failed(
-            f"{len(breaking)} findings: {kinds}. Fix: undo what is named below, or let a maintainer allow it in "
-            "the base branch's .aicd.yml.",
+            f"{counted(len(breaking), 'finding')}: {kinds}. Fix: undo what is named below, or let a maintainer "
+            "allow it in the base branch's .aicd.yml.",
             actual=False,
             evidence=evidence,
         )
-    notes = f"; {len(ordered)} notes" if ordered else ""
+    notes = f"; {counted(len(ordered), 'note')}" if ordered else ""
     return passed(f"Nothing that judges was weakened{notes}.", actual=True, evidence=evidence)
 
 

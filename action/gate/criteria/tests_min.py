@@ -6,6 +6,7 @@ from typing import Any
 
 from action.gate.facts import Facts, named, why_unreadable
 from action.gate.rule import Finding, Rule, asked, failed, not_measured, passed
+from controlplane.counting import counted
 
 
 def no_test_report(facts: Facts) -> Finding | None:
@@ -27,9 +28,10 @@ def _judge(required: Any, facts: Facts) -> Finding:
     count = facts.totals.passed
     evidence = named(facts.test_reports)
     if count >= required:
-        return passed(f"{count} tests passed.", actual=count, evidence=evidence)
+        return passed(f"{counted(count, 'test')} passed.", actual=count, evidence=evidence)
     return failed(
-        f"{count} tests passed, {required} are required. Fix: add {required - count} tests.",
+        f"{counted(count, 'test')} passed, {required} {'is' if required == 1 else 'are'} required. "
+        f"Fix: add {counted(required - count, 'test')}.",
         actual=count,
         evidence=evidence,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from action.evidence.scanreport import SCANNERS
 from action.gate.facts import Facts, named, why_unreadable
 from action.gate.rule import Finding, failed, not_measured, passed
+from controlplane.counting import counted
 from controlplane.evidence import EvidenceFile
 
 
@@ -15,8 +16,9 @@ def judge_tool(what: str, purpose: str, reports: tuple[EvidenceFile, ...], facts
     count = sum(report.issues or 0 for report in reports)
     if count:
         found = (f"{report.tool or 'linter'}: {finding}" for report in reports for finding in report.findings)
-        issues = "1 issue. Fix: the line" if count == 1 else f"{count} issues. Fix: the lines"
-        return failed(f"The {what} found {issues} named below.", actual=False, evidence=found)
+        lines = "line" if count == 1 else "lines"
+        said = f"The {what} found {counted(count, 'issue')}. Fix: the {lines} named below."
+        return failed(said, actual=False, evidence=found)
     disagreements = tuple(_disagreements(what, purpose, facts))
     if disagreements:
         return failed(disagreements[0], actual=False, evidence=disagreements)

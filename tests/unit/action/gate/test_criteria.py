@@ -91,7 +91,7 @@ def test_coverage_min_joins_reports_line_by_line(criterion):
 def test_coverage_min_leaves_test_code_out(criterion):
     found = criterion("coverage_min", 0.5, coverage(a_py=({1}, {2, 3}), tests__test_a_py=(set(range(50)), set())))
     assert (found.status, found.actual) == ("failed", 0.333333)
-    assert "1 test files left out" in found.reason
+    assert "1 test file left out" in found.reason
 
 
 def test_coverage_min_of_test_code_alone_is_not_measured(criterion):
@@ -140,6 +140,14 @@ def test_diff_coverage_min_counts_changed_lines_alone(criterion, changed, status
 def test_tests_min_counts_passed_tests(criterion, required, count, status):
     found = criterion("tests_min", required, junit(*["passed"] * count, "skipped"))
     assert (found.status, found.actual) == (status, count)
+
+
+def test_numbers_agree_with_their_nouns(criterion):
+    assert criterion("tests_min", 2, junit("passed")).reason == ("1 test passed, 2 are required. Fix: add 1 test.")
+    assert criterion("tests_min", 1, junit("skipped")).reason == "0 tests passed, 1 is required. Fix: add 1 test."
+    gap = criterion("diff_coverage_min", 0.9, coverage(a_py=({1}, {2})), changed_lines={"a.py": frozenset({2})})
+    assert gap.reason.startswith("0 of 1 changed line is covered, ")
+    assert gap.evidence == ("a.py: line 2 is not covered",)
 
 
 def test_skipped_max_counts_expected_failures_too(criterion):

@@ -90,8 +90,8 @@ def test_json_is_one_document_of_the_contract_s_shape(capsys):
 def test_plain_output_says_why_and_how_to_mend(capsys):
     run(["gate", "--dod", "strict.yml", "--reports", "junit.xml", "coverage.xml"])
     out = capsys.readouterr().out
-    assert "1 of 2 lines of non-test code are covered: 1 more are needed for 0.51. Fix:" in out
-    assert "a.py: lines 2 are not covered" in out
+    assert "1 of 2 lines of non-test code are covered: 1 more is needed for 0.51. Fix:" in out
+    assert "a.py: line 2 is not covered" in out
     assert out.endswith("FAILED\n")
 
 
