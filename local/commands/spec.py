@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from controlplane.spec_limits import MAX_BYTES
 from controlplane.specfile import check_spec, spec_schema
 from local.commands.output import print_json
 
+# The headers of a mail that was received; a letter may begin with one line of them, but not so.
+_HEADER = rb"[A-Za-z][A-Za-z0-9-]*:[^\n]*\n(?:[ \t][^\n]*\n)*+"
+_MAIL = re.compile(rb"(?:%s)*?(?:Received|Return-Path|Message-ID|MIME-Version):" % _HEADER, re.IGNORECASE)
+
 app = typer.Typer(add_completion=False, help="Check a specification, or print its JSON Schema.", no_args_is_help=True)
 
 
@@ -25,6 +31,8 @@ def check(
     """Read a specification as the front door would. Exit code 0: valid, 1: invalid, 2: no such file."""
     data = read_bounded(file, MAX_BYTES)
     found = check_spec(data, file.name)
+    if found.format == "text" and (file.suffix.lower() == ".eml" or _MAIL.match(data)):
+        raise UsageError(f"'{file}' is a mail, not a specification.", fix=f"aicd mail check {shlex.quote(str(file))}")
     if as_json:
         print_json(spec_as_json(found))
     else:

@@ -44,3 +44,20 @@ def test_spec_that_is_no_file_is_a_usage_error(tmp_path: Path, name: str, capsys
 def test_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["spec", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == spec_schema()
+
+
+LETTER = "repository: acme/shop\n\nThe page greets people.\nMessage-ID: is a header, too.\n"
+MAIL = "From: a@example.org\r\nSubject: x\r\n y\r\nMessage-ID: <1@example.org>\r\n\r\nThe page greets people.\r\n"
+
+
+@pytest.mark.parametrize(("name", "text"), [("m.eml", LETTER), ("m.txt", MAIL)])
+def test_mail_is_no_specification_and_has_a_command_of_its_own(
+    tmp_path: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(text.encode())
+    assert run(["spec", "check", str(file)]) == 2
+    assert f"aicd mail check {file}" in capsys.readouterr().err
+    letter = tmp_path / "letter.txt"
+    letter.write_text(LETTER)
+    assert run(["spec", "check", str(letter)]) == 0
