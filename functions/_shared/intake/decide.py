@@ -17,6 +17,7 @@ from controlplane.states import MessageState
 MOST_PROBLEMS = 25
 MOST_NOTES = 15
 ATTACHMENT_UNREAD = "attachment-unread"
+NO_SPECIFICATION = "no-specification"
 UNKNOWN_SENDER = "unknown-sender"
 MOST_SPECS = 10
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -82,13 +83,13 @@ def decide(message: Message, checks: Sequence[CheckedSpec], senders: Sequence[st
         return refusal
     if not checks:
         told: tuple[dict[str, Any], ...] = (no_specification(message),)
-        return Decision(MessageState.INVALID, "no-specification", told, notes=tell(message.left_out))
+        return Decision(MessageState.INVALID, NO_SPECIFICATION, told, notes=tell(message.left_out))
     if len(checks) > MOST_SPECS:
         return Decision(MessageState.INVALID, "too-many-specifications", (too_many_specifications(len(checks)),))
     problems = tuple(problem for checked in checks for problem in find_problems(checked))
     if problems:
         told = (*problems, *unread(message))[:MOST_PROBLEMS]
-        return Decision(MessageState.INVALID, "specification-invalid", told, notes=tell(message.left_out))
+        return Decision(MessageState.INVALID, "specification-invalid", told, notes=_left_out_and_noted(message, checks))
     if message.unread and _only_points(message, checks):
         told = (only_points(message), *unread(message))[:MOST_PROBLEMS]
         return Decision(MessageState.INVALID, ATTACHMENT_UNREAD, told, notes=tell(message.left_out))
@@ -106,13 +107,17 @@ def _only_points(message: Message, checks: Sequence[CheckedSpec]) -> bool:
 def _how_read(message: Message, checks: Sequence[CheckedSpec]) -> tuple[dict[str, Any], ...]:
     """What a requester should know of a mail that is built: files and lines that were not read, keys that nobody knows.
     That a letter will be planned is told elsewhere."""
+    return (*tell(message.problems), *_left_out_and_noted(message, checks))[:MOST_NOTES]
+
+
+def _left_out_and_noted(message: Message, checks: Sequence[CheckedSpec]) -> tuple[dict[str, Any], ...]:
     written = [
         note
         for checked in checks
         if checked.check.format != "text"
         for note in tell(checked.check.notes, checked.attachment.name)
     ]
-    return (*tell(message.problems), *tell(message.left_out), *written)[:MOST_NOTES]
+    return (*tell(message.left_out), *written)[:MOST_NOTES]
 
 
 def tell(notes: Iterable[str], attachment: str = "") -> tuple[dict[str, Any], ...]:
@@ -141,12 +146,12 @@ def needs_planner(spec: Spec) -> bool:
     return spec.needs_planning and not spec.files
 
 
-def planning_off(name: str) -> dict[str, Any]:
+def planning_off(name: str, repo: str) -> dict[str, Any]:
     """The problem of a letter for a project in which nobody plans."""
     sentence = (
         "This says what you want, but not in which steps (sprints) and what shows that each is done, and nobody plans "
         "that for you here. Please ask whoever runs this service to switch the planning of letters on, or write a "
-        "specification with at least one sprint and attach it."
+        f"specification with at least one sprint and with 'repo: {repo}', and attach it."
     )
     return describe_problem(name, Problem(path="planning", message=sentence))
 
@@ -167,22 +172,25 @@ def repository_missing(name: str, repositories: Sequence[str], total: int) -> di
     return describe_problem(name, Problem(path="repository", message=sentence))
 
 
-def no_specification(message: Message) -> dict[str, Any]:
-    """The problem of a mail in which nothing could be a specification, with what was seen on the way."""
+def no_specification(message: Message, *, plans_letters: bool = True) -> dict[str, Any]:
+    """The problem of a mail in which nothing could be a specification, with what was seen on the way. Plain words are
+    offered only where they would be planned."""
     seen = f" ({'; '.join(message.problems[:5])})" if message.problems else ""
     sentence = (
-        f"No specification was found in your mail{seen}. Please write what you want in plain words, or attach a file "
-        "that ends in .yaml, .json or .md; the example below can be copied."
+        f"No specification was found in your mail{seen}. Please "
+        f"{'write what you want in plain words, or ' if plans_letters else ''}attach a file that ends in .yaml, .json "
+        "or .md; the example below can be copied."
     )
     return describe_problem("", Problem(path="", message=sentence))
 
 
-def only_points(message: Message) -> dict[str, Any]:
+def only_points(message: Message, *, plans_letters: bool = True) -> dict[str, Any]:
     """The problem of a letter that says nothing but where to look."""
     files = ", ".join(f"'{name}'" for name in message.unread[:5])
-    sentence = (
-        f"Your mail says that what you want stands in a file, and {files} cannot be read here. Please write what you "
-        "want into the mail itself, in plain words, or attach it as .yaml, .json, .md or .txt."
+    sentence = f"Your mail says that what you want stands in a file, and {files} cannot be read here. Please " + (
+        "write what you want into the mail itself, in plain words, or attach it as .yaml, .json, .md or .txt."
+        if plans_letters
+        else "attach it as a specification in .yaml, .json or .md; the example below can be copied."
     )
     return describe_problem("", Problem(path="", message=sentence))
 

@@ -16,9 +16,12 @@ from functions._shared.intake.courtesy import is_courtesy
 from functions._shared.intake.decide import (
     ATTACHMENT_UNREAD,
     MOST_PROBLEMS,
+    NO_SPECIFICATION,
     CheckedSpec,
     Decision,
     needs_planner,
+    no_specification,
+    only_points,
     planning_off,
     repository_missing,
     tell,
@@ -71,6 +74,10 @@ def place_letters(
 
     `plans_letters` holds for projects that say nothing about it.
     """
+    if decision.reason in (NO_SPECIFICATION, ATTACHMENT_UNREAD):
+        found = store.find_repository(message.sender, "", envelope.mailbox_id, envelope.mail.thread_id)
+        plans = plans_letters if found["planner"] is None else found["planner"]
+        return decision if plans else _without_plain_words(decision, message)
     placed: list[CheckedSpec] = []
     problems = []
     notes: list[str] = []
@@ -88,12 +95,18 @@ def place_letters(
         if not repo:
             problems.append(("repository-missing", repository_missing(name, found["repositories"], found["total"])))
         elif needs_planner(spec) and not (plans_letters if found["planner"] is None else found["planner"]):
-            problems.append(("planning-off", planning_off(name)))
+            problems.append(("planning-off", planning_off(name, repo)))
         placed.append(_at(checked, spec, repo, message.subject))
     if problems:
         told = (*(problem for _, problem in problems), *unread(message))
         return Decision(MessageState.INVALID, problems[0][0], told[:MOST_PROBLEMS], notes=tell(message.left_out))
     return replace(decision, specs=tuple(placed), notes=(*decision.notes, *tell(notes)))
+
+
+def _without_plain_words(decision: Decision, message: Message) -> Decision:
+    """The same refusal for somebody whose plain words would be refused next."""
+    advise = no_specification if decision.reason == NO_SPECIFICATION else only_points
+    return replace(decision, problems=(advise(message, plans_letters=False), *decision.problems[1:]))
 
 
 def named_in_prose(message: Message, repositories: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from functions._shared.mail.words import clean_line
 
 _MOST_QUOTATIONS = 5
 _SIGNATURE_FOLLOWS, _MOST_SIGNATURE_LINES = "-- ", 6
+_MOST_CLOSING_LINES = 2
+_LONGEST_CLOSING_LINE = 40
 _SHOWN = 60
 
 
@@ -58,8 +60,11 @@ def drop_quoted(text: str) -> str:
 
 
 def _is_worth_telling(lines: list[str]) -> bool:
-    """Which device wrote the mail is one line that nobody wrote; below `-- ` stands a signature (RFC 3676, 4.3)."""
+    """Which device wrote the mail is one line that nobody wrote; below `-- ` stands a signature (RFC 3676, 4.3); thanks
+    and a name are a courtesy."""
     written = [line for line in lines if line.strip()]
+    if len(written) <= _MOST_CLOSING_LINES and all(len(line.strip()) <= _LONGEST_CLOSING_LINE for line in written):
+        return False
     return len(written) > 1 and (written[0] != _SIGNATURE_FOLLOWS or len(written) > _MOST_SIGNATURE_LINES)
 
 

@@ -8,7 +8,7 @@ from email.policy import SMTP, SMTPUTF8
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions._shared.notices.example import EXAMPLE, example_letter
+from functions._shared.notices.example import example_letter, example_specification
 from functions._shared.notices.headers import set_headers
 from functions._shared.notices.links import REPORT, Link
 from functions._shared.notices.notice import Notice
@@ -49,7 +49,7 @@ def compose_mail(notice: Notice, links: tuple[Link, ...], domain: str) -> EmailM
         "report": report,
         "links": links,
         "told_links": links[: MOST_TOLD_LINKS + (report is not None)],
-        "example": EXAMPLE,
+        "example": example_specification(notice.problems[0].message if notice.problems else ""),
         "unwritten": notice.reason in UNWRITTEN,
         "letter": example_letter(notice.problems[0].message) if notice.reason == "repository-missing" else "",
     }

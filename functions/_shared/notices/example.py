@@ -37,6 +37,12 @@ and without a name it says "Hello!".
 """
 
 
+def example_specification(problem: str) -> str:
+    """A specification for the repository that a problem's text names in quotes, as 'repo: OWNER/NAME'."""
+    named = re.search(r"'repo: ([A-Za-z0-9-]+/[A-Za-z0-9._-]+)'", problem)
+    return EXAMPLE.replace("your-organisation/your-repository", named[1]) if named else EXAMPLE
+
+
 def example_letter(repositories: str) -> str:
     """A letter for the repository that a problem's text names in quotes, as 'repository: OWNER/NAME'; else nothing."""
     named = re.search(r"'repository: ([A-Za-z0-9-]+/[A-Za-z0-9._-]+)'", repositories)

@@ -9,6 +9,7 @@ import pytest
 from controlplane.message import Message, SpecAttachment
 from controlplane.plan import Plan, Sprint
 from controlplane.spec import Problem, Spec, SpecCheck
+from controlplane.specfile import check_spec
 from controlplane.states import MessageState
 from functions._shared.intake.decide import CheckedSpec, choose_candidates, clean, decide, is_listed
 
@@ -132,6 +133,13 @@ def test_cut_lines_are_told_beside_what_is_wrong() -> None:
     for decision in (decide(mail, [broken()], SENDERS), decide(mail, [], SENDERS)):
         assert [note["message"] for note in decision.notes] == ["2 lines were not read."]
         assert len(decision.problems) == 1
+
+
+def test_keys_that_nobody_knows_are_told_beside_what_is_wrong() -> None:
+    file = attachment(b"meta: {project: p, repo: o/r, brnch: x, branch: a b}")
+    decision = decide(message(file), [CheckedSpec(file, check_spec(file.content, file.name))], None)
+    assert decision.reason == "specification-invalid"
+    assert [(note["attachment"], "'branch'" in note["message"]) for note in decision.notes] == [("spec.yaml", True)]
 
 
 def test_notes_of_a_hostile_number_are_bounded() -> None:

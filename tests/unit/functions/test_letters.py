@@ -12,7 +12,7 @@ from controlplane.spec import SpecCheck
 from controlplane.specfile import check_spec
 from controlplane.states import MessageState
 from functions._shared.gmail.port import RawMail
-from functions._shared.intake.decide import CheckedSpec, Decision
+from functions._shared.intake.decide import CheckedSpec, Decision, decide
 from functions._shared.intake.envelope import Envelope
 from functions._shared.intake.letters import answer_question, is_mere_thanks, place_letters
 
@@ -222,3 +222,20 @@ def test_planned_specification_asks_the_database_nothing() -> None:
     )
     assert place_letters(envelope(), mail("x"), planned, desk, plans_letters=False) == planned  # type: ignore[arg-type]
     assert desk.asked == []
+
+
+@pytest.mark.parametrize("planned", [True, False])
+@pytest.mark.parametrize(("text", "unread"), [("", ()), ("See the file.", ("wishes.pdf",))])
+def test_plain_words_are_offered_only_where_they_are_planned(text: str, unread: tuple[str, ...], planned: bool) -> None:
+    message = mail(text).model_copy(update={"unread": unread})
+    checks = [CheckedSpec(spec, check_spec(spec.content, spec.name)) for spec in message.specs]
+    refused = decide(message, checks, None)
+    desk = Desk(repo="acme/shop", planner=planned, total=1)
+    placed = place_letters(envelope(), message, refused, desk, plans_letters=True)  # type: ignore[arg-type]
+    assert placed.reason == refused.reason
+    assert ("plain words" in placed.problems[0]["message"]) is planned
+
+
+def test_letter_that_nobody_plans_is_answered_with_its_own_repository() -> None:
+    placed = place("repository: acme/shop\n\nA basket.", Desk(repo="acme/shop", planner=False, total=1))
+    assert "'repo: acme/shop'" in placed.problems[0]["message"]

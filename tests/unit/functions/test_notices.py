@@ -343,6 +343,15 @@ def test_letter_that_nobody_plans_is_not_told_to_correct_a_file(reason: str, cor
     assert "coverage_min: 0.8" in text
 
 
+@pytest.mark.parametrize("kind", ["html", "plain"])
+def test_example_is_for_the_repository_that_the_letter_named(kind: str) -> None:
+    problems = [{"attachment": "mail text", "message": "Attach one with 'repo: acme/shop'."}]
+    text = body(
+        compose_mail(notice(template="spec_invalid", reason="planning-off", problems=problems), (), DOMAIN), kind
+    )
+    assert "repo: acme/shop\r\nplanning:" in text or "repo: acme/shop\nplanning:" in text
+
+
 QUESTIONS = [
     {"id": "Q3", "text": f"Which currency? {EVIL}", "blocking": True},
     {"id": "Q4", "text": "Round\nup?", "blocking": False},

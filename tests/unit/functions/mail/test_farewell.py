@@ -6,6 +6,7 @@ import pytest
 
 from controlplane.message import Message
 from functions._shared.mail import read_message
+from functions._shared.mail.reply import read_reply
 
 WISH = "Please add a price list to the shop."
 
@@ -74,6 +75,11 @@ def test_cut_is_told_with_its_first_line() -> None:
     assert read(f"{WISH}\n\nBest regards\nAnn\nacme").left_out == (
         "3 lines from 'Best regards' on were taken for a signature and not read.",
     )
+
+
+def test_thanks_with_a_name_is_a_courtesy_that_is_not_told() -> None:
+    reply = read_reply(f"{WISH}\n\nThanks,\nAda", is_reply=False)
+    assert (reply.text, reply.left_out) == (WISH, ())
 
 
 def test_signature_below_its_own_delimiter_is_told_only_when_it_is_long() -> None:
