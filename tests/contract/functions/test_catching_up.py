@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from functions._shared.intake import sync
@@ -27,18 +28,16 @@ def kind_of(path: str) -> str:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Every request to Gmail from now on, by its kind, a mail by its id."""
-    import requests
-
     seen: list[str] = []
-    send = requests.Session.send
+    send = httpx.Client.send
 
-    def counting(session: Any, request: Any, **options: Any) -> Any:
-        if GMAIL in request.path_url:
-            path = request.path_url.partition("?")[0]
+    def counting(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        path = request.url.path
+        if GMAIL in path:
             seen.append(path.rpartition("/")[2] if kind_of(path) == "message" else kind_of(path))
-        return send(session, request, **options)
+        return send(client, request, **options)
 
-    monkeypatch.setattr(requests.Session, "send", counting)
+    monkeypatch.setattr(httpx.Client, "send", counting)
     return seen
 
 
