@@ -94,14 +94,14 @@ def translate_status(error: anthropic.APIStatusError, now: datetime.datetime) ->
     status, said = find_status(error), (error.api_message or "").lower()
     trace = f"{error.type or 'no type'}, request {error.request_id or 'unknown'}"
     if status in (429, OVERLOADED):
-        resume_at = find_resume_time(error.response.headers, error.api_message or "", now)
+        resume_at, is_told = find_resume_time(error.response.headers, error.api_message or "", now)
         told = "is overloaded" if status == OVERLOADED else "limits the use of this key"
         return LimitReached(
             f"Claude {told} until {resume_at:%Y-%m-%d %H:%M} UTC ({trace}).",
             "It goes on by itself then.",
             details={
                 "resume_at": resume_at.isoformat(timespec="seconds"),
-                "is_told": resume_at != now + datetime.timedelta(seconds=DEFAULT_PAUSE_SECONDS),
+                "is_told": is_told,
             },
         )
     if status in (401, 403):
@@ -132,8 +132,11 @@ def translate_status(error: anthropic.APIStatusError, now: datetime.datetime) ->
     )
 
 
-def find_resume_time(headers: Mapping[str, str], message: str, now: datetime.datetime) -> datetime.datetime:
-    """When to go on: what Retry-After, the message or the limit's own header says; else in five minutes."""
+def find_resume_time(
+    headers: Mapping[str, str], message: str, now: datetime.datetime
+) -> tuple[datetime.datetime, bool]:
+    """When to go on: what Retry-After, the message or the limit's own header says; else in five minutes. And whether
+    one of them said it: else it is our guess."""
     found: list[datetime.datetime] = []
     seconds = _seconds(headers.get("retry-after", ""))
     epoch = _EPOCH.search(message)
@@ -151,7 +154,7 @@ def find_resume_time(headers: Mapping[str, str], message: str, now: datetime.dat
         found = [reset for reset in resets if reset is not None]
     earliest, latest = now + datetime.timedelta(seconds=1), now + datetime.timedelta(seconds=LONGEST_PAUSE_SECONDS)
     wanted = max(found, default=now + datetime.timedelta(seconds=DEFAULT_PAUSE_SECONDS))
-    return min(max(wanted, earliest), latest)
+    return min(max(wanted, earliest), latest), bool(found)
 
 
 def find_status(error: anthropic.APIStatusError) -> int:

@@ -10,7 +10,6 @@ from datetime import datetime
 
 from action.plan.troubles import find_resume_time as told_time
 
-EPOCH = re.compile(r"\|\s*\d{10}\b")
 # The subscription's own words, where no header came with them: `resets 3pm (UTC)`, `resets Jan 1, 2030, 12am (UTC)`.
 RESETS = re.compile(r"resets\s+(?:(?P<day>[A-Z][a-z]{2} \d{1,2})(?:, (?P<year>\d{4}))?,? (?:at )?)?"
                     r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?P<half>am|pm) \(UTC\)")  # fmt: skip
@@ -27,15 +26,7 @@ class LimitSeen:
 
 def find_resume_time(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> LimitSeen:
     """From an answer's headers and body."""
-    message = _message(body)
-    used_up = any(name.startswith("anthropic-ratelimit-") and value.strip() == "0" for name, value in headers.items())
-    told = bool(
-        headers.get("retry-after")
-        or headers.get("anthropic-ratelimit-unified-reset")
-        or EPOCH.search(message)
-        or used_up
-    )
-    return LimitSeen(status, told_time(headers, message, now), told)
+    return LimitSeen(status, *told_time(headers, _message(body), now))
 
 
 def find_reset(text: str, now: datetime) -> datetime | None:

@@ -391,7 +391,24 @@ def test_letter_is_measured_in_bytes_before_it_is_paid_for(play: Play) -> None:
 def test_time_to_go_on_is_what_the_api_says_and_never_past_a_month(
     headers: dict[str, str], message: str, after: int
 ) -> None:
-    assert find_resume_time(headers, message, NOW) == NOW + timedelta(seconds=after)
+    assert find_resume_time(headers, message, NOW)[0] == NOW + timedelta(seconds=after)
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "is_told"),
+    [
+        # As long as our own guess, and said all the same.
+        ({"retry-after": "300"}, "", True),
+        ({}, f"limit reached|{int(NOW.timestamp()) + 300}", True),
+        ({"anthropic-ratelimit-unified-reset": (NOW + timedelta(minutes=5)).isoformat()}, "", True),
+        ({"retry-after": "soon"}, "", False),
+        ({"anthropic-ratelimit-unified-reset": "9" * 30}, "", False),
+        ({"anthropic-ratelimit-requests-remaining": "0"}, "", False),
+        ({}, "", False),
+    ],
+)
+def test_time_that_the_api_said_is_told_from_our_guess(headers: dict[str, str], message: str, is_told: bool) -> None:
+    assert find_resume_time(headers, message, NOW)[1] is is_told
 
 
 HOSTILE = (
