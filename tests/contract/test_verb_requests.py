@@ -127,4 +127,6 @@ def test_no_authority_is_read_for_an_http_address_and_none_is_skipped_for_https(
     plain = authorities_for("http://127.0.0.1:1")
     assert isinstance(plain, ssl.SSLContext)
     assert (plain.verify_mode, plain.check_hostname, plain.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])
-    assert authorities_for("https://x.supabase.co") is True
+    real = authorities_for("https://x.supabase.co")
+    assert (real.verify_mode, real.check_hostname, len(real.get_ca_certs()) > 50) == (ssl.CERT_REQUIRED, True, True)
+    assert authorities_for("HTTPS://gmail.googleapis.com/") is real
