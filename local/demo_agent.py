@@ -6,15 +6,12 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from local.stack.places import shipped
 
 MATERIAL = shipped("examples/demo")
 # No key of anybody's: the double of the Messages API lets every key in.
 DOUBLES_KEY = "sk-ant-double-of-the-messages-api"
-
-AgentName = Literal["recording", "claude"]
 
 
 @dataclass(frozen=True)

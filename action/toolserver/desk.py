@@ -11,7 +11,6 @@ from controlplane.noun import Noun
 
 Answer = Mapping[str, Any]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-Passage = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4_000)]
 
 
 class Question(Noun):

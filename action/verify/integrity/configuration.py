@@ -11,7 +11,7 @@ from action.verify.checks import MYPY_CONFIGS, RUFF_CONFIGS, all_mypy_settings
 from action.verify.coveragesettings import CONFIG_FILES as COVERAGE_CONFIGS
 from action.verify.coveragesettings import read_sections
 from action.verify.integrity.settings import Rule, relaxations
-from action.verify.layout import PYTEST_CONFIGS, read_toml, table
+from action.verify.layout import read_toml, table
 from controlplane.evidence import IntegrityFinding
 
 PYTEST_RULES = (
@@ -113,11 +113,6 @@ def _for_each_module(before: Mapping[str, Any], after: Mapping[str, Any]) -> tup
     return MYPY_RULES + tuple(
         replace(rules[name], key=key) for key in single if (name := key.rpartition(": ")[2]) in rules
     )
-
-
-def config_files() -> frozenset[str]:
-    """Names of files at the root that may hold such settings."""
-    return frozenset(PYTEST_CONFIGS + COVERAGE_CONFIGS + RUFF_CONFIGS + MYPY_CONFIGS)
 
 
 def _coverage(base: Snapshot, head: Snapshot, *, fresh: bool) -> Iterator[IntegrityFinding]:

@@ -19,7 +19,6 @@ from controlplane.evidence import IntegrityFinding
 
 Constants = frozenset[str]
 LONGEST_CASE = 3
-CONVERSIONS = frozenset({"list", "tuple", "str", "int", "float", "set", "sorted"})
 
 
 @dataclass(frozen=True)

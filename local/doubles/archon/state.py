@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 Row = dict[str, Any]
-ASSIGNABLE = ("title", "description", "status", "assignee", "task_order", "feature", "github_repo")
 CONTENT = ("document_type", "content", "tags", "author")
 
 
