@@ -9,6 +9,7 @@ from typing import Any
 
 from controlplane.errors import AicdError, OutsideError
 from controlplane.secret import Secret
+from controlplane.tls import authorities_for
 from functions._shared.outbox.drain import GivenUp
 from functions._shared.pause import read_retry_after
 
@@ -25,11 +26,11 @@ def post_message(hook: Secret, message: Mapping[str, Any]) -> None:
     import httpx
 
     timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    plain = {"Accept-Encoding": "identity"}
+    plain, address = {"Accept-Encoding": "identity"}, hook.get_secret_value()
     try:
         with (
-            httpx.Client(timeout=timeout, follow_redirects=False) as client,
-            client.stream("POST", hook.get_secret_value(), json=dict(message), headers=plain) as answer,
+            httpx.Client(verify=authorities_for(address), timeout=timeout, follow_redirects=False) as client,
+            client.stream("POST", address, json=dict(message), headers=plain) as answer,
         ):
             word = _read_word(answer.iter_raw())
             status, headers = answer.status_code, dict(answer.headers)
